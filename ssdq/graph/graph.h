@@ -1,0 +1,129 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ssdq/structures/size.h"
+
+namespace ssdq {
+
+// The network description: named nodes in topological order, one node for each block that a person
+// would name and a kernel would fuse. A value type without tensors: copying a graph copies the
+// network, comparing two compares them. Modules, reports, cost, pruning and export all read it.
+
+enum class Activation { kLinear, kRelu, kRelu6, kLeaky, kHSwish, kSwish, kHSigmoid, kSigmoid };
+
+struct BatchNorm {
+  double eps = 1e-5;
+  double momentum = 0.1;  // weight of the newest batch in the running statistics
+};
+
+struct Input {
+  int channels = 3;
+  Size2 size;  // pixels
+};
+
+// Dense, grouped or depthwise convolution with its optional batch norm and activation.
+struct Conv {
+  int out_channels = 0;
+  int groups = 1;  // = in_channels = out_channels for depthwise
+  Size2 kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};
+  bool bias = true;  // of the convolution itself; ignored when batch_norm is set
+  std::optional<BatchNorm> batch_norm;
+  Activation activation = Activation::kLinear;
+  double leaky_slope = 0.1;
+};
+
+enum class PoolKind { kMax, kAverage };
+
+struct Pool {
+  PoolKind kind = PoolKind::kMax;
+  bool global = false;  // the whole map; kernel, stride and padding are then unused
+  Size2 kernel{2, 2}, stride{2, 2}, padding{0, 0};
+  bool ceil_mode = false;
+};
+
+// Sum of two or more equally shaped inputs.
+struct Add {
+  Activation activation = Activation::kLinear;
+  double leaky_slope = 0.1;
+};
+
+struct Concat {};  // along channels
+
+struct Upsample {
+  int factor = 2;  // nearest neighbour
+};
+
+// x * gate(W2 * inner(W1 * mean_hw(x))), Hu et al., CVPR 2018.
+struct SqueezeExcite {
+  int squeeze_channels = 0;
+  Activation inner = Activation::kRelu;
+  Activation gate = Activation::kSigmoid;
+};
+
+// Channel-wise L2 normalisation with a learned scale per channel (ParseNet).
+struct L2Norm {
+  double initial_scale = 20;
+};
+
+enum class OutputRole { kClass, kBox };
+
+// What the detector collects: raw head maps [N, boxes * values, H, W] of one level.
+struct Output {
+  OutputRole role = OutputRole::kClass;
+  int level = 0;
+};
+
+using Op = std::variant<Input, Conv, Pool, Add, Concat, Upsample, SqueezeExcite, L2Norm, Output>;
+
+// Per-node wish of the cfg; what is not set follows the config's QUANTIZATION section.
+struct QuantizationSpec {
+  bool enabled = false;
+  std::optional<int> wbits, abits;
+};
+
+// Where a node comes from, for messages: "configs/x.cfg:12" or "head".
+struct Origin {
+  std::string file;
+  int line = 0;
+};
+
+using NodeId = int;  // index into Graph::nodes
+
+struct Node {
+  std::string name;  // unique, dotted; prefix of its tensors, key in policies and reports
+  Op op;
+  std::vector<NodeId> inputs;  // earlier nodes only
+  QuantizationSpec quantization;
+  bool backbone = false;  // belongs to the part that a pre-trained classifier covers
+  Origin origin;
+};
+
+struct Graph {
+  std::vector<Node> nodes;       // nodes[0] is the only Input
+  std::vector<NodeId> features;  // tapped maps, in level order
+
+  // Throws Error if there is no such node.
+  NodeId find(const std::string& name) const;
+};
+
+bool operator==(const Graph& a, const Graph& b);  // origins do not count
+
+// [channels, height, width] of a node's output.
+struct Shape {
+  int channels = 0;
+  Size2 size;
+};
+
+// Shapes of all nodes, in node order. Throws ConfigError naming file, line and both numbers when an
+// operator cannot take its input (kernel larger than the padded map, unequal adds, groups that do
+// not divide, an empty output).
+std::vector<Shape> infer_shapes(const Graph& graph);
+
+const char* to_string(Activation activation);  // the cfg word
+const char* kind_name(const Op& op);           // "conv", "depthwise", "pool", ...
+
+}  // namespace ssdq
