@@ -1,0 +1,196 @@
+#include "ssdq/engine/defaults.h"
+
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include "ssdq/config/writer.h"
+#include "ssdq/data/box_policy.h"
+#include "ssdq/detection/matcher.h"
+#include "ssdq/engine/hooks/checkpoints.h"
+#include "ssdq/engine/hooks/ema.h"
+#include "ssdq/engine/hooks/evaluation.h"
+#include "ssdq/engine/hooks/iteration_timer.h"
+#include "ssdq/engine/hooks/lr_scheduler.h"
+#include "ssdq/engine/hooks/periodic_writer.h"
+#include "ssdq/engine/weights.h"
+#include "ssdq/evaluation/results.h"
+#include "ssdq/modeling/state.h"
+#include "ssdq/solver/optimizer.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/log.h"
+#include "ssdq/utils/strings.h"
+#include "ssdq/utils/tensorboard_writer.h"
+
+namespace ssdq {
+namespace {
+
+TrainLoaderOptions train_loader_options(const Experiment& experiment) {
+  const Config& config = experiment.config;
+  TrainLoaderOptions options;
+  options.batch_size = config.solver.batch_size;
+  options.image_size = config.input.image_size;
+  options.mean = config.input.pixel_mean;
+  options.std = config.input.pixel_std;
+  options.augmentation = config.augmentation;
+  options.seed = static_cast<uint64_t>(config.seed);
+  options.num_workers = experiment.threads.data;
+  options.prefetch = config.data_loader.prefetch;
+  options.num_priors = static_cast<int64_t>(experiment.priors.size());
+  const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
+  options.sanitize = [policy, classes = config.model.num_classes](const Record& record, Size2 size) {
+    return sanitize(record, size, policy, classes);
+  };
+  const BoxVariances variances{static_cast<float>(config.model.center_variance),
+                               static_cast<float>(config.model.size_variance)};
+  const auto matcher = std::make_shared<Matcher>(experiment.priors, static_cast<float>(config.model.threshold), variances);
+  options.match = [matcher](const std::vector<Object>& objects) { return matcher->match(objects); };
+  return options;
+}
+
+CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& experiment) {
+  const Detector detector = run.detector;
+  const auto optimizer = run.optimizer;
+  const auto ema = run.ema;
+  const auto class_names = join(run.dataset->class_names(), "\n");
+  return [detector, optimizer, ema, class_names, &experiment](Trainer& trainer, int64_t iterations) {
+    Checkpoint checkpoint;
+    checkpoint.model = state_of(*detector);
+    checkpoint.optimizer = optimizer_state(*optimizer, *detector);
+    checkpoint.hooks = trainer.hook_states();
+    if (ema) {
+      checkpoint.ema = ema->state();
+      checkpoint.hooks.erase("ema");
+    }
+    checkpoint.iteration = iterations;
+    checkpoint.config_yaml = to_yaml(experiment.config);
+    checkpoint.graph_cfg = experiment.graph_cfg;
+    checkpoint.extra["class_names"] = class_names;
+    checkpoint.rng = rng_state();
+    return checkpoint;
+  };
+}
+
+std::vector<std::unique_ptr<EventWriter>> default_writers(const Experiment& experiment) {
+  const auto& dir = experiment.config.output_dir;
+  std::vector<std::unique_ptr<EventWriter>> writers;
+  writers.push_back(std::make_unique<ConsoleWriter>(experiment.config.solver.max_iter));
+  writers.push_back(std::make_unique<JsonlWriter>(dir + "/metrics.jsonl"));
+  writers.push_back(std::make_unique<TensorBoardWriter>(dir + "/tensorboard"));
+  return writers;
+}
+
+EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& experiment, Trainer& trainer) {
+  Detector detector = run.detector;
+  if (run.ema) {
+    detector = build_detector(experiment);
+    load_state(*detector, state_of(*run.detector));
+    load_state(*detector, run.ema->state());
+  }
+  *run.last_results = evaluate(detector, experiment);
+  log_results(*run.last_results);
+  put_sample_images(detector, experiment, trainer.events());
+  EvalHook::Metrics metrics;
+  for (const auto& result : *run.last_results) {
+    const std::string suffix = run.last_results->size() > 1 ? "/" + result.dataset : "";
+    for (const auto& [name, value] : result.table.metrics) {
+      metrics.emplace_back(name + suffix, value);
+    }
+  }
+  return metrics;
+}
+
+void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
+  const SolverConfig& solver = experiment.config.solver;
+  Trainer& trainer = *run.trainer;
+  trainer.add_hook(std::make_unique<IterationTimer>());
+  trainer.add_hook(std::make_unique<LrScheduler>(solver, run.optimizer));
+  if (run.ema) {
+    trainer.add_hook(std::make_unique<EmaHook>(run.ema));
+  }
+  if (dry_run) {
+    return;
+  }
+  if (!experiment.config.datasets.test.empty()) {
+    trainer.add_hook(std::make_unique<EvalHook>(
+        experiment.config.test.eval_period,
+        [&run, &experiment](Trainer& at) { return evaluate_for_hook(run, experiment, at); }));
+  }
+  const auto make = checkpoint_maker(run, experiment);
+  trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, main_metric(experiment)));
+  trainer.add_hook(std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
+  trainer.add_hook(std::make_unique<PeriodicWriter>(default_writers(experiment), solver.log_period));
+}
+
+}  // namespace
+
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool dry_run) {
+  const SolverConfig& solver = experiment.config.solver;
+  auto run = std::make_unique<TrainingRun>();
+  run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
+  run->detector = build_detector(experiment);
+  run->optimizer = make_optimizer(*run->detector, solver);
+  if (solver.ema > 0) {
+    run->ema = std::make_shared<Ema>(*run->detector, solver.ema);
+  }
+  run->checkpointer = std::make_shared<Checkpointer>(experiment.config.output_dir, solver.keep_checkpoints);
+  run->last_results = std::make_shared<std::vector<EvaluationResult>>();
+  run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer,
+                                                    [loader = &run->loader] { return (*loader)->next(); });
+  add_default_hooks(*run, experiment, dry_run);
+  return run;
+}
+
+int64_t start_training(TrainingRun& run, const Experiment& experiment) {
+  load_initial_weights(run.detector, experiment);
+  if (run.ema) {
+    run.ema->reset();
+  }
+  run.loader = std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), 0);
+  return 0;
+}
+
+int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
+  const auto path = run.checkpointer->latest();
+  if (!path) {
+    log_info("nothing to resume in {}: starting afresh", experiment.config.output_dir);
+    return start_training(run, experiment);
+  }
+  const Checkpoint checkpoint = load_checkpoint(*path);
+  const LoadReport report = load_state(*run.detector, checkpoint.model);
+  SSDQ_CHECK(report.ok(), "{}: the checkpoint to resume is of another network than the configuration describes:\n{}", *path,
+             report.text());
+  load_optimizer_state(*run.optimizer, *run.detector, checkpoint.optimizer);
+  if (run.ema) {
+    run.ema->load_state(checkpoint.ema);
+  }
+  run.trainer->load_hook_states(checkpoint.hooks);
+  set_rng_state(checkpoint.rng);
+  run.loader = std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), checkpoint.iteration);
+  log_info("resuming {} after {} iterations", *path, checkpoint.iteration);
+  return checkpoint.iteration;
+}
+
+void log_results(const std::vector<EvaluationResult>& results) {
+  for (const auto& result : results) {
+    log_info("{} on {}\n{}", result.table.title, result.dataset, to_text(result.table));
+  }
+}
+
+void append_metrics(const std::string& output_dir, const std::vector<EvaluationResult>& results) {
+  EventStorage events;
+  for (const auto& result : results) {
+    const std::string suffix = results.size() > 1 ? "/" + result.dataset : "";
+    for (const auto& [name, value] : result.table.metrics) {
+      events.put("eval/" + name + suffix, value, /*smooth=*/false);
+    }
+  }
+  JsonlWriter writer(output_dir + "/metrics.jsonl");
+  writer.write(events);
+  writer.close();
+}
+
+}  // namespace ssdq

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ssdq/checkpoint/checkpointer.h"
+#include "ssdq/data/loader.h"
+#include "ssdq/engine/detection_trainer.h"
+#include "ssdq/engine/inference.h"
+#include "ssdq/solver/ema.h"
+
+namespace ssdq {
+
+// A training run with its parts, in the order in which they must die.
+struct TrainingRun {
+  std::unique_ptr<Dataset> dataset;
+  Detector detector{nullptr};
+  std::shared_ptr<torch::optim::Optimizer> optimizer;
+  std::shared_ptr<Ema> ema;  // null when SOLVER.EMA is 0
+  std::unique_ptr<TrainLoader> loader;
+  std::shared_ptr<Checkpointer> checkpointer;
+  std::shared_ptr<std::vector<EvaluationResult>> last_results;
+  std::unique_ptr<DetectionTrainer> trainer;
+};
+
+// Builds model, optimizer, data and the default hooks, in this order: iteration_timer, lr_scheduler, ema, evaluation,
+// best_checkpoint, periodic_checkpoint, periodic_writer. A dry run has only the first three and writes nothing.
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool dry_run);
+
+// Loads the initial weights and returns iteration 0.
+int64_t start_training(TrainingRun& run, const Experiment& experiment);
+
+// Restores the newest checkpoint of OUTPUT_DIR and returns the iteration to go on from; starts afresh, saying
+// so, when there is none.
+int64_t resume_training(TrainingRun& run, const Experiment& experiment);
+
+// Prints each table to the log.
+void log_results(const std::vector<EvaluationResult>& results);
+
+// Appends one line with the metrics to OUTPUT_DIR/metrics.jsonl, for --eval-only.
+void append_metrics(const std::string& output_dir, const std::vector<EvaluationResult>& results);
+
+}  // namespace ssdq

@@ -1,0 +1,88 @@
+#include "ssdq/engine/detection_trainer.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include "ssdq/layers/autocast.h"
+#include "ssdq/solver/optimizer.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/timer.h"
+
+namespace ssdq {
+namespace {
+
+torch::Tensor labels_of(const Batch& batch, torch::Device device) {
+  auto* data = const_cast<int64_t*>(batch.labels.data());  // from_blob takes no const; the tensor is only read
+  return torch::from_blob(data, {batch.size, batch.num_priors}, torch::kInt64).to(device);
+}
+
+torch::Tensor locations_of(const Batch& batch, torch::Device device) {
+  auto* data = const_cast<float*>(batch.locations.data());
+  return torch::from_blob(data, {batch.size, batch.num_priors, 4}, torch::kFloat32).to(device);
+}
+
+}  // namespace
+
+torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_last) {
+  auto* data = const_cast<float*>(batch.images.data());
+  const auto nhwc =
+      torch::from_blob(data, {batch.size, batch.image_size.height, batch.image_size.width, 3}, torch::kFloat32);
+  const auto images = nhwc.permute({0, 3, 1, 2}).to(device);
+  return channels_last ? images : images.contiguous();
+}
+
+bool use_channels_last(const Experiment& experiment) { return experiment.config.solver.channels_last != "off"; }
+
+DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detector,
+                                   std::shared_ptr<torch::optim::Optimizer> optimizer, BatchSource next_batch)
+    : experiment_(experiment),
+      detector_(std::move(detector)),
+      optimizer_(std::move(optimizer)),
+      next_batch_(std::move(next_batch)) {}
+
+MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
+  const auto device = experiment_.device;
+  DetectorOutput output;
+  {
+    const Bf16Autocast autocast(experiment_.config.solver.bf16, device);
+    output = detector_->forward(images_of(batch, device, use_channels_last(experiment_)));
+  }
+  return multibox_loss(output.class_logits, output.box_regression, labels_of(batch, device),
+                       locations_of(batch, device), experiment_.config.model.neg_pos_ratio);
+}
+
+void DetectionTrainer::run_step() {
+  const Stopwatch data_clock;
+  const Batch batch = next_batch_();
+  events().put("time/data", data_clock.seconds());
+
+  detector_->train();
+  const MultiBoxLoss loss = forward(batch);
+  const auto total = loss.classification + loss.localization;
+  const auto classification = loss.classification.item<double>();
+  const auto localization = loss.localization.item<double>();
+  SSDQ_CHECK(std::isfinite(classification) && std::isfinite(localization),
+             "the loss is not finite at iteration {} (classification {}, localization {}); images of the batch: {}; "
+             "the config is saved in {}/config.yaml; a lower SOLVER.LR or SOLVER.CLIP_GRADIENTS may help, and check_data "
+             "finds bad annotations",
+             iteration(), classification, localization, fmt::join(batch.image_ids, ", "),
+             experiment_.config.output_dir);
+  events().put("loss/total", classification + localization);
+  events().put("loss/classification", classification);
+  events().put("loss/localization", localization);
+
+  optimizer_->zero_grad();
+  total.backward();
+  after_backward();
+  if (const double largest = experiment_.config.solver.clip_gradients; largest > 0) {
+    events().put("grad_norm", clip_gradients(*detector_, largest));
+  }
+  optimizer_->step();
+}
+
+}  // namespace ssdq

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <torch/optim/optimizer.h>
+
+#include "ssdq/data/loader.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/trainer.h"
+#include "ssdq/layers/multibox_loss.h"
+
+namespace ssdq {
+
+// One step of SSD training: batch, forward, multibox loss, backward, optimizer. Quantization lives in the
+// detector's modules and pruning in hooks; the step knows neither.
+class DetectionTrainer : public Trainer {
+ public:
+  using BatchSource = std::function<Batch()>;
+
+  // `detector` and `optimizer` are shared with the hooks.
+  DetectionTrainer(const Experiment& experiment, Detector detector, std::shared_ptr<torch::optim::Optimizer> optimizer,
+                   BatchSource next_batch);
+
+  Detector& detector() { return detector_; }
+  torch::optim::Optimizer& optimizer() { return *optimizer_; }
+  const Experiment& experiment() const { return experiment_; }
+
+ protected:
+  void run_step() override;
+
+ private:
+  MultiBoxLoss forward(const Batch& batch);
+
+  const Experiment& experiment_;
+  Detector detector_;
+  std::shared_ptr<torch::optim::Optimizer> optimizer_;
+  BatchSource next_batch_;
+};
+
+// The batch's images as [N, 3, H, W] on `device`, channels-last in memory as the pipeline lays them out unless
+// `channels_last` is false. The tensor may alias the batch.
+torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_last);
+
+// Whether SOLVER.CHANNELS_LAST means channels-last for this device; "auto" is on.
+bool use_channels_last(const Experiment& experiment);
+
+}  // namespace ssdq

@@ -1,0 +1,116 @@
+#include "ssdq/engine/experiment.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "ssdq/config/validate.h"
+#include "ssdq/graph/cfg_file.h"
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+std::vector<std::string> dataset_search_dirs(const std::string& config_file) {
+  std::vector<std::string> dirs = {"."};
+  if (!config_file.empty()) {
+    const auto beside = std::filesystem::path(config_file).parent_path();
+    dirs.push_back(beside.empty() ? "." : beside.string());
+    dirs.push_back((beside / "..").lexically_normal().string());
+  }
+#ifdef SSDQ_SHARE_DIR
+  dirs.emplace_back(SSDQ_SHARE_DIR);
+#endif
+  return dirs;
+}
+
+Graph build_graph(const Config& config, const std::string& cfg_path, const Registries& registries) {
+  Graph graph = read_cfg(cfg_path, config.input.image_size, config.input.channels);
+  HeadSpec head;
+  head.predictor = config.model.box_head.predictor;
+  head.boxes_per_location = boxes_per_location(config.model.priors);
+  head.num_classes = config.model.num_classes;
+  head.quantize = config.quantization.final_layer;
+  check_features(graph, config.model.backbone.out_channels, config.model.priors.feature_maps,
+                 static_cast<int>(head.boxes_per_location.size()));
+  registries.heads.append(graph, head);
+  return graph;
+}
+
+std::vector<Size2> feature_maps(const Graph& graph) {
+  const auto shapes = infer_shapes(graph);
+  std::vector<Size2> maps;
+  for (const NodeId feature : graph.features) {
+    maps.push_back(shapes[static_cast<size_t>(feature)].size);
+  }
+  return maps;
+}
+
+}  // namespace
+
+Experiment build_experiment(const Config& config, const std::string& config_file, Registries& registries) {
+  SSDQ_CHECK_CONFIG(!config.model.backbone.cfg.empty(),
+                    "MODEL.BACKBONE.CFG is not set; expected the path of a .cfg file such as backbones/vgg_bn_ssd300.cfg");
+  Experiment experiment;
+  experiment.config = config;
+  experiment.config_file = config_file;
+  experiment.registries = &registries;
+  const auto cfg_path = resolve_path(config.model.backbone.cfg, config_file);
+  experiment.graph = build_graph(config, cfg_path, registries);
+  experiment.graph_cfg = write_cfg(experiment.graph);
+  experiment.feature_maps = feature_maps(experiment.graph);
+  experiment.priors = make_priors(config.model.priors, experiment.feature_maps, config.input.image_size);
+  experiment.device = resolve_device(config.model.device);
+  experiment.threads =
+      plan_threads(config.num_threads, config.data_loader.num_workers,
+                   static_cast<int>(std::thread::hardware_concurrency()), experiment.device.is_cuda());
+  return experiment;
+}
+
+Detector build_detector(const Experiment& experiment) {
+  const Config& config = experiment.config;
+  const auto method = experiment.registries->quantizers.create(config.quantization);
+  Detector detector(experiment.graph, config.model.num_classes, method, config.quantization);
+  detector->to(experiment.device);
+  return detector;
+}
+
+PostProcessor build_post_processor(const Experiment& experiment) {
+  const TestConfig& test = experiment.config.test;
+  PostProcessOptions options;
+  options.confidence_threshold = static_cast<float>(test.confidence_threshold);
+  options.nms_threshold = static_cast<float>(test.nms_threshold);
+  options.candidates_per_class = test.candidates_per_class;
+  options.max_per_class = test.max_per_class;
+  options.max_per_image = test.max_per_image;
+  options.variances = {static_cast<float>(experiment.config.model.center_variance),
+                       static_cast<float>(experiment.config.model.size_variance)};
+  return {experiment.priors, experiment.config.model.num_classes, options};
+}
+
+DatasetCatalog build_catalog(const Experiment& experiment) {
+  DatasetCatalog catalog(dataset_search_dirs(experiment.config_file));
+  for (const auto& [name, definition] : experiment.config.datasets.define) {
+    catalog.add(name, definition);
+  }
+  return catalog;
+}
+
+std::unique_ptr<Dataset> open_datasets(const Experiment& experiment, const std::vector<std::string>& names,
+                                       bool training) {
+  const char* key = training ? "DATASETS.TRAIN" : "DATASETS.TEST";
+  SSDQ_CHECK_CONFIG(!names.empty(), "{} is empty; expected at least one data set name (`list datasets` shows them)", key);
+  const auto catalog = build_catalog(experiment);
+  OpenOptions options;
+  options.training = training;
+  auto dataset = catalog.open_all(names, options);
+  const int classes = static_cast<int>(dataset->class_names().size());
+  SSDQ_CHECK_CONFIG(classes == experiment.config.model.num_classes - 1,
+                    "MODEL.NUM_CLASSES is {}, but {} has {} classes, which with the background makes {}",
+                    experiment.config.model.num_classes, dataset->name(), classes, classes + 1);
+  SSDQ_CHECK_CONFIG(dataset->size() > 0, "{}: data set {} has no images", key, dataset->name());
+  return dataset;
+}
+
+}  // namespace ssdq

@@ -1,0 +1,59 @@
+#include "ssdq/engine/hooks/checkpoints.h"
+
+#include <utility>
+
+#include <torch/torch.h>
+
+#include "ssdq/engine/trainer.h"
+
+namespace ssdq {
+
+BestCheckpoint::BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, std::string metric)
+    : checkpointer_(std::move(checkpointer)), make_(std::move(make)), metric_(std::move(metric)) {}
+
+void BestCheckpoint::after_step(Trainer& trainer) {
+  const auto value = trainer.events().value_at(metric_, trainer.iteration());
+  if (!value || (best_ && *value <= *best_)) {
+    return;
+  }
+  best_ = *value;
+  checkpointer_->save_best(metric_, *value, make_(trainer, trainer.iteration() + 1));
+}
+
+State BestCheckpoint::state() const {
+  if (!best_) {
+    return {};
+  }
+  return {{"best", torch::tensor(*best_, torch::kFloat64)}};
+}
+
+void BestCheckpoint::load_state(const State& state) {
+  for (const auto& [name, tensor] : state) {
+    if (name == "best") {
+      best_ = tensor.item<double>();
+    }
+  }
+}
+
+PeriodicCheckpoint::PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, int64_t period)
+    : checkpointer_(std::move(checkpointer)), make_(std::move(make)), period_(period) {}
+
+void PeriodicCheckpoint::after_step(Trainer& trainer) {
+  const int64_t done = trainer.iteration() + 1;
+  if (done % period_ == 0 && done != trainer.max_iter()) {
+    checkpointer_->save(make_(trainer, done));
+  }
+}
+
+void PeriodicCheckpoint::after_train(Trainer& trainer) {
+  if (trainer.failed()) {
+    return;
+  }
+  if (trainer.finished()) {
+    checkpointer_->save_final(make_(trainer, trainer.iteration()));
+  } else {
+    checkpointer_->save(make_(trainer, trainer.iteration()));
+  }
+}
+
+}  // namespace ssdq

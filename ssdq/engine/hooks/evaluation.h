@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ssdq/engine/hook.h"
+
+namespace ssdq {
+
+// Evaluates every `period` iterations (0: never) and after the last; puts each metric as "eval/NAME".
+class EvalHook : public Hook {
+ public:
+  using Metrics = std::vector<std::pair<std::string, double>>;
+
+  EvalHook(int64_t period, std::function<Metrics(Trainer&)> evaluate);
+
+  std::string name() const override { return "evaluation"; }
+  void after_step(Trainer& trainer) override;
+
+ private:
+  int64_t period_;
+  std::function<Metrics(Trainer&)> evaluate_;
+};
+
+}  // namespace ssdq

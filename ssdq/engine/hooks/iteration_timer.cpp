@@ -1,0 +1,11 @@
+#include "ssdq/engine/hooks/iteration_timer.h"
+
+#include "ssdq/engine/trainer.h"
+
+namespace ssdq {
+
+void IterationTimer::before_step(Trainer&) { clock_ = Stopwatch(); }
+
+void IterationTimer::after_step(Trainer& trainer) { trainer.events().put("time/iteration", clock_.seconds()); }
+
+}  // namespace ssdq

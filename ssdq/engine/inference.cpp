@@ -1,0 +1,98 @@
+#include "ssdq/engine/inference.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <opencv2/imgproc.hpp>
+#include <torch/torch.h>
+
+#include "ssdq/data/loader.h"
+#include "ssdq/engine/detection_trainer.h"
+#include "ssdq/engine/device.h"
+#include "ssdq/layers/autocast.h"
+#include "ssdq/modeling/state.h"
+#include "ssdq/utils/strings.h"
+
+namespace ssdq {
+namespace {
+
+std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& post_processor,
+                                     const Experiment& experiment, const torch::Tensor& images,
+                                     const std::vector<Size2>& sizes) {
+  const torch::NoGradGuard no_grad;
+  DetectorOutput output;
+  {
+    const Bf16Autocast autocast(experiment.config.solver.bf16, experiment.device);
+    output = detector->forward(images);
+  }
+  const auto logits = output.class_logits.to(torch::kCPU, torch::kFloat32).contiguous();
+  const auto boxes = output.box_regression.to(torch::kCPU, torch::kFloat32).contiguous();
+  return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes, torch::get_num_threads());
+}
+
+TestLoaderOptions test_loader_options(const Experiment& experiment) {
+  const Config& config = experiment.config;
+  TestLoaderOptions options;
+  options.batch_size = config.test.batch_size;
+  options.image_size = config.input.image_size;
+  options.mean = config.input.pixel_mean;
+  options.std = config.input.pixel_std;
+  options.num_workers = experiment.threads.data;
+  options.prefetch = config.data_loader.prefetch;
+  return options;
+}
+
+EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment, const std::string& name) {
+  const auto dataset = open_datasets(experiment, {name}, /*training=*/false);
+  const auto evaluator = make_evaluator(resolve_metric(experiment.config.test.metric, *dataset), dataset->class_names());
+  run_inference(detector, experiment, *dataset, [&](int64_t index, const Detections& detections) {
+    evaluator->add(dataset->record(index), detections);
+  });
+  return {name, evaluator->evaluate()};
+}
+
+}  // namespace
+
+Detections detect(Detector& detector, const PostProcessor& post_processor, const Experiment& experiment,
+                  const cv::Mat& rgb) {
+  const Config& config = experiment.config;
+  const Batch batch = make_test_batch(rgb, config.input.image_size, config.input.pixel_mean, config.input.pixel_std);
+  const auto images = images_of(batch, experiment.device, use_channels_last(experiment));
+  return detect_batch(detector, post_processor, experiment, images, batch.original_sizes).front();
+}
+
+void run_inference(Detector& detector, const Experiment& experiment, const Dataset& dataset, const DetectionSink& sink) {
+  detector->eval();
+  const PostProcessor post_processor = build_post_processor(experiment);
+  TestLoader loader(dataset, test_loader_options(experiment));
+  while (const auto batch = loader.next()) {
+    const auto images = images_of(*batch, experiment.device, use_channels_last(experiment));
+    const auto detections = detect_batch(detector, post_processor, experiment, images, batch->original_sizes);
+    for (size_t i = 0; i < detections.size(); ++i) {
+      sink(batch->indices[i], detections[i]);
+    }
+  }
+}
+
+std::vector<EvaluationResult> evaluate(Detector& detector, const Experiment& experiment) {
+  Detector measured = detector;
+  if (experiment.config.test.bn_fuse) {
+    measured = build_detector(experiment);
+    load_state(*measured, state_of(*detector));
+    measured->fold_batch_norm();
+  }
+  std::vector<EvaluationResult> results;
+  for (const auto& name : experiment.config.datasets.test) {
+    results.push_back(evaluate_on(measured, experiment, name));
+  }
+  return results;
+}
+
+std::string resolve_metric(const std::string& metric, const Dataset& dataset) {
+  if (metric != "auto") {
+    return metric;
+  }
+  return dataset.format() == "coco" ? "coco" : "voc_area";
+}
+
+}  // namespace ssdq

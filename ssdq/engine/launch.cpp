@@ -1,0 +1,36 @@
+#include "ssdq/engine/launch.h"
+
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+
+#include <c10/util/Exception.h>
+
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+int report(const char* name, const std::string& message, int status) {
+  std::cerr << name << ": " << message << std::endl;
+  return status;
+}
+
+}  // namespace
+
+int run_tool(const char* name, const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const ConfigError& error) {
+    return report(name, error.what(), kExitUsage);
+  } catch (const c10::Error& error) {
+    return report(name, std::string("LibTorch refused: ") + error.what_without_backtrace(), kExitFailed);
+  } catch (const std::bad_alloc&) {
+    return report(name, "out of memory; a smaller SOLVER.BATCH_SIZE or TEST.BATCH_SIZE needs less", kExitFailed);
+  } catch (const std::exception& error) {
+    return report(name, error.what(), kExitFailed);
+  }
+}
+
+}  // namespace ssdq

@@ -1,0 +1,101 @@
+#include "ssdq/engine/training.h"
+
+#include <memory>
+#include <utility>
+
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include "ssdq/checkpoint/checkpointer.h"
+#include "ssdq/config/writer.h"
+#include "ssdq/engine/defaults.h"
+#include "ssdq/engine/detection_trainer.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/inference.h"
+#include "ssdq/engine/launch.h"
+#include "ssdq/engine/signals.h"
+#include "ssdq/engine/weights.h"
+#include "ssdq/solver/optimizer.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
+#include "ssdq/utils/log.h"
+
+namespace ssdq {
+namespace {
+
+void announce(const Experiment& experiment, const LoadedConfig& loaded) {
+  const auto differing = differences(experiment.config);
+  log_info("config {}; what differs from the defaults:\n{}", loaded.file, differing);
+  log_info("{} nodes, {} levels, {} default boxes; device {}, {} compute and {} data threads",
+           experiment.graph.nodes.size(), experiment.feature_maps.size(), experiment.priors.size(),
+           experiment.device.str(), experiment.threads.compute, experiment.threads.data);
+}
+
+void prepare(const Experiment& experiment) {
+  torch::set_num_threads(experiment.threads.compute);
+  torch::manual_seed(static_cast<uint64_t>(experiment.config.seed));
+}
+
+void open_output(const Experiment& experiment) {
+  const auto& dir = experiment.config.output_dir;
+  make_directories(dir);
+  write_file_atomically(dir + "/config.yaml", to_yaml(experiment.config));
+  open_log_file(dir + "/log.txt");
+}
+
+int report_expected(const Experiment& experiment, const std::vector<EvaluationResult>& results) {
+  int status = kExitOk;
+  for (const auto& result : results) {
+    for (const auto& sentence : check_expected(result.table, experiment.config.test.expected_results)) {
+      log_error("{}: {}", result.dataset, sentence);
+      status = kExitExpectedResults;
+    }
+  }
+  return status;
+}
+
+int evaluate_only(const Experiment& experiment, const LoadedConfig& loaded) {
+  Detector detector = build_detector(experiment);
+  load_for_evaluation(detector, experiment, loaded.origins);
+  open_output(experiment);
+  const auto results = evaluate(detector, experiment);
+  log_results(results);
+  append_metrics(experiment.config.output_dir, results);
+  return report_expected(experiment, results);
+}
+
+int dry_run(const Experiment& experiment) {
+  auto run = build_training(experiment, /*dry_run=*/true);
+  run->trainer->train(start_training(*run, experiment), 1);
+  log_info("dry run: one step passed; nothing was written");
+  return kExitOk;
+}
+
+int train(const Experiment& experiment, bool resume) {
+  open_output(experiment);
+  auto run = build_training(experiment, /*dry_run=*/false);
+  const int64_t start = resume ? resume_training(*run, experiment) : start_training(*run, experiment);
+  const StopOnSignal signals(*run->trainer);
+  run->trainer->train(start, experiment.config.solver.max_iter);
+  if (run->trainer->stopped() && !run->trainer->finished()) {
+    log_warning("stopped by a signal after {} iterations; the checkpoint is in {}; --resume goes on from there",
+                run->trainer->iteration(), experiment.config.output_dir);
+    return kExitInterrupted;
+  }
+  return report_expected(experiment, *run->last_results);
+}
+
+}  // namespace
+
+int run_training(const LoadedConfig& loaded, const TrainOptions& options, Registries& registries) {
+  validate(loaded.config, loaded.origins, known_names(registries));
+  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
+  prepare(experiment);
+  announce(experiment, loaded);
+  if (options.eval_only) {
+    return evaluate_only(experiment, loaded);
+  }
+  return options.dry_run ? dry_run(experiment) : train(experiment, options.resume);
+}
+
+}  // namespace ssdq

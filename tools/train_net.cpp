@@ -1,0 +1,68 @@
+#include <iostream>
+#include <set>
+#include <string>
+
+#include <boost/program_options.hpp>
+
+#include "ssdq/config/overrides.h"
+#include "ssdq/config/reader.h"
+#include "ssdq/config/writer.h"
+#include "ssdq/engine/launch.h"
+#include "ssdq/engine/training.h"
+#include "ssdq/utils/error.h"
+
+namespace po = boost::program_options;
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: train_net --config-file FILE [options] [KEY VALUE ...]\n\n"
+    "Trains, quantizes and evaluates a detector. KEY VALUE pairs override the file:\n"
+    "  train_net --config-file configs/vgg_bn_ssd300_quan_w8a8.yaml SOLVER.BATCH_SIZE 8\n"
+    "  train_net --config-file configs/vgg_mini_ssd300_bccd.yaml --eval-only \\\n"
+    "            MODEL.WEIGHTS datasets/bccd/vgg_mini_ssd300_bccd.safetensors\n\n";
+
+po::options_description describe() {
+  po::options_description options("options");
+  auto add = options.add_options();
+  add("help,h", "this text");
+  add("config-file", po::value<std::string>(), "YAML configuration");
+  add("resume", "go on from the newest checkpoint in OUTPUT_DIR");
+  add("eval-only", "evaluate on DATASETS.TEST and leave");
+  add("print-config", "print the resolved configuration and leave");
+  add("dry-run", "build everything, run one step, write nothing");
+  return options;
+}
+
+int run(int argc, char** argv) {
+  const auto options = describe();
+  const auto line = ssdq::split_overrides(argc, argv, {"--config-file"});
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
+  } catch (const po::error& error) {
+    ssdq::fail_config("{}; see --help", error.what());
+  }
+  if (given.count("help") != 0) {
+    std::cout << kUsage << options;
+    return ssdq::kExitOk;
+  }
+  SSDQ_CHECK_CONFIG(given.count("config-file") != 0, "--config-file is missing; expected a YAML file; see --help");
+  const auto loaded = ssdq::load_config(given["config-file"].as<std::string>(), line.overrides);
+  if (given.count("print-config") != 0) {
+    std::cout << ssdq::to_yaml(loaded.config);
+    return ssdq::kExitOk;
+  }
+  ssdq::TrainOptions train;
+  train.resume = given.count("resume") != 0;
+  train.eval_only = given.count("eval-only") != 0;
+  train.dry_run = given.count("dry-run") != 0;
+  auto registries = ssdq::builtin_registries();
+  return ssdq::run_training(loaded, train, registries);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return ssdq::run_tool("train_net", [&] { return run(argc, argv); });
+}
