@@ -1,0 +1,136 @@
+#include <signal.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "process.h"
+#include "shapes_dataset.h"
+#include "ssdq/checkpoint/safetensors.h"
+
+namespace ssdq::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+using TrainNet = ShapesTest;
+
+std::string read(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+bool wait_for_file(const fs::path& path) {
+  for (int tries = 0; tries < 30000 && !fs::exists(path); ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return fs::exists(path);
+}
+
+void expect_same_tensors(const fs::path& a, const fs::path& b) {
+  const auto left = read_safetensors(a.string());
+  const auto right = read_safetensors(b.string());
+  ASSERT_EQ(left.tensors.size(), right.tensors.size());
+  ASSERT_GT(left.tensors.size(), 40U);
+  for (size_t i = 0; i < left.tensors.size(); ++i) {
+    const auto& [name, tensor] = left.tensors[i];
+    ASSERT_EQ(name, right.tensors[i].first);
+    ASSERT_EQ(tensor.nbytes(), right.tensors[i].second.nbytes()) << name;
+    EXPECT_EQ(std::memcmp(tensor.data_ptr(), right.tensors[i].second.data_ptr(), tensor.nbytes()), 0) << name;
+  }
+}
+
+TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {
+  const std::vector<std::string> common = {"--config-file", config(),      "SOLVER.MAX_ITER",   "20", "SOLVER.EMA", "0.9",
+                                           "QUANTIZATION.TYPE", "dorefa", "QUANTIZATION.WBITS", "8",  "QUANTIZATION.ABITS", "8"};
+  auto whole = common;
+  whole.insert(whole.end(), {"OUTPUT_DIR", output("whole")});
+  const auto result = run_tool("train_net", whole);
+  ASSERT_EQ(result.status, 0) << result.output;
+
+  auto cut = common;
+  cut.insert(cut.end(), {"OUTPUT_DIR", output("cut")});
+  const pid_t pid = start_tool("train_net", cut, output("log"));
+  ASSERT_TRUE(wait_for_file(dir / "cut/model_0000010.safetensors")) << read(output("log"));
+  kill(pid, SIGKILL);
+  wait_for(pid);
+  // Whether the kill came before or after the end, what is resumed is the checkpoint of iteration 10.
+  fs::remove(dir / "cut/model_final.safetensors");
+  auto resume = cut;
+  resume.insert(resume.begin(), "--resume");
+  const auto resumed = run_tool("train_net", resume);
+  ASSERT_EQ(resumed.status, 0) << resumed.output;
+  EXPECT_THAT(resumed.output, HasSubstr("after 10 iterations"));
+  expect_same_tensors(dir / "whole/model_final.safetensors", dir / "cut/model_final.safetensors");
+}
+
+TEST_F(TrainNet, NumberOfDataThreadsDoesNotChangeTheResult) {
+  for (const char* threads : {"1", "2"}) {
+    const auto result =
+        run_tool("train_net", {"--config-file", config(), "OUTPUT_DIR", output(std::string("t") + threads), "NUM_THREADS",
+                               "1", "DATA_LOADER.NUM_WORKERS", threads == std::string("1") ? "0" : "1", "SOLVER.MAX_ITER", "6"});
+    ASSERT_EQ(result.status, 0) << result.output;
+  }
+  expect_same_tensors(dir / "t1/model_final.safetensors", dir / "t2/model_final.safetensors");
+}
+
+TEST_F(TrainNet, WritesItsRecords) {
+  const auto result = run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "3"});
+  ASSERT_EQ(result.status, 0) << result.output;
+  for (const char* file : {"config.yaml", "log.txt", "metrics.jsonl", "model_final.safetensors"}) {
+    EXPECT_TRUE(fs::exists(dir / "out" / file)) << file;
+  }
+  const std::string metrics = read(dir / "out/metrics.jsonl");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 3);
+  EXPECT_THAT(metrics, HasSubstr("eval/mAP"));
+  EXPECT_FALSE(fs::is_empty(dir / "out/tensorboard"));
+
+  const auto again = run_tool("train_net", {"--config-file", output("out/config.yaml"), "--eval-only"});
+  EXPECT_EQ(again.status, 0) << again.output;
+  EXPECT_THAT(again.output, HasSubstr("evaluating " + output("out/model_final.safetensors")));
+}
+
+TEST_F(TrainNet, SigtermWritesACheckpointFirst) {
+  const pid_t pid = start_tool(
+      "train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "100000", "SOLVER.CHECKPOINT_PERIOD", "100000"},
+      output("log"));
+  ASSERT_TRUE(wait_for_file(dir / "out/metrics.jsonl")) << read(output("log"));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for(pid), 130);
+  EXPECT_THAT(read(output("log")), HasSubstr("--resume goes on from there"));
+  bool found = false;
+  for (const auto& entry : fs::directory_iterator(dir / "out")) {
+    found = found || entry.path().filename().string().rfind("model_0", 0) == 0;
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(TrainNet, DryRunWritesNothing) {
+  const auto result = run_tool("train_net", {"--config-file", config(), "--dry-run"});
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_FALSE(fs::exists(dir / "out"));
+}
+
+TEST_F(TrainNet, LearnsTheShapes) {
+  const auto result =
+      run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "300", "SOLVER.LR_STEPS", "[200]", "SOLVER.LR", "0.05",
+                             "SOLVER.BATCH_SIZE", "8", "DATASETS.TEST", "[shapes_train]", "AUGMENTATION.EXPAND", "false",
+                             "AUGMENTATION.PHOTOMETRIC", "false", "TEST.EXPECTED_RESULTS", "{mAP: 0.5}"});
+  EXPECT_EQ(result.status, 0) << result.output;
+}
+
+TEST_F(TrainNet, MissedExpectationsExitWith3) {
+  const auto result =
+      run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "1", "TEST.EXPECTED_RESULTS", "{mAP: 1.1}"});
+  EXPECT_EQ(result.status, 3) << result.output;
+}
+
+}  // namespace
+}  // namespace ssdq::testing
