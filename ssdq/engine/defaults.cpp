@@ -16,6 +16,7 @@
 #include "ssdq/engine/hooks/iteration_timer.h"
 #include "ssdq/engine/hooks/lr_scheduler.h"
 #include "ssdq/engine/hooks/periodic_writer.h"
+#include "ssdq/engine/samples.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/modeling/state.h"
