@@ -44,7 +44,7 @@ class Demo {
 
   // The annotated picture; prints the line of `title`.
   cv::Mat show(const std::string& title, const cv::Mat& rgb, double load_ms) {
-    const Stopwatch clock;
+    const Timer clock;
     const auto found = detect(detector_, post_processor_, experiment_, rgb);
     const double inference_ms = clock.seconds() * 1e3;
     const auto objects = std::count_if(found.begin(), found.end(),
@@ -59,7 +59,7 @@ class Demo {
   }
 
   void image(const fs::path& path, const fs::path& output) {
-    const Stopwatch clock;
+    const Timer clock;
     const cv::Mat rgb = read_image(path.string());
     const double load_ms = clock.seconds() * 1e3;
     write_image(output.string(), show(path.string(), rgb, load_ms));
@@ -88,7 +88,7 @@ void Demo::video(cv::VideoCapture& capture, const std::string& title, const fs::
   cv::VideoWriter writer;
   cv::Mat bgr;
   for (int frame = 0;; ++frame) {
-    const Stopwatch clock;
+    const Timer clock;
     if (!capture.read(bgr) || bgr.empty()) {
       SSDQ_CHECK(frame > 0, "{}: no frame could be read; expected an image or a video that OpenCV knows", title);
       return;

@@ -57,9 +57,9 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
 }
 
 void DetectionTrainer::run_step() {
-  const Stopwatch data_clock;
+  const Timer data_clock;
   const Batch batch = next_batch_();
-  events().put("time/data", data_clock.seconds());
+  events().put("data_time", data_clock.seconds());
 
   detector_->train();
   const MultiBoxLoss loss = forward(batch);
@@ -72,7 +72,7 @@ void DetectionTrainer::run_step() {
              "finds bad annotations",
              iteration(), classification, localization, fmt::join(batch.image_ids, ", "),
              experiment_.config.output_dir);
-  events().put("loss/total", classification + localization);
+  events().put("loss", classification + localization);
   events().put("loss/classification", classification);
   events().put("loss/localization", localization);
 

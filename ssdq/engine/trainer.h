@@ -33,6 +33,7 @@ class Trainer {
   bool stopped() const { return stop_requested_; }
   bool failed() const { return failed_; }  // a step or a hook has thrown
 
+  // Stamped with iteration() + 1, the steps completed once the running one has passed.
   EventStorage& events() { return events_; }
 
   std::map<std::string, State> hook_states() const;  // by hook name

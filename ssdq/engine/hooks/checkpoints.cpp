@@ -12,12 +12,13 @@ BestCheckpoint::BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, Check
     : checkpointer_(std::move(checkpointer)), make_(std::move(make)), metric_(std::move(metric)) {}
 
 void BestCheckpoint::after_step(Trainer& trainer) {
-  const auto value = trainer.events().value_at(metric_, trainer.iteration());
-  if (!value || (best_ && *value <= *best_)) {
+  const auto put = trainer.events().snapshot();
+  const auto found = put.find(metric_);
+  if (found == put.end() || (best_ && found->second <= *best_)) {
     return;
   }
-  best_ = *value;
-  checkpointer_->save_best(metric_, *value, make_(trainer, trainer.iteration() + 1));
+  best_ = found->second;
+  checkpointer_->save_best(metric_, *best_, make_(trainer, trainer.iteration() + 1));
 }
 
 State BestCheckpoint::state() const {

@@ -5,7 +5,7 @@
 
 namespace ssdq {
 
-// Puts time/iteration, seconds of a whole step.
+// Puts "time", seconds of a whole step.
 class IterationTimer : public Hook {
  public:
   std::string name() const override { return "iteration_timer"; }
@@ -13,7 +13,7 @@ class IterationTimer : public Hook {
   void after_step(Trainer& trainer) override;
 
  private:
-  Stopwatch clock_;
+  Timer clock_;
 };
 
 }  // namespace ssdq

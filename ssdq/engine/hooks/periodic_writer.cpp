@@ -15,6 +15,10 @@ void PeriodicWriter::after_step(Trainer& trainer) {
     for (const auto& writer : writers_) {
       writer->write(trainer.events());
     }
+    trainer.events().clear_images();
+  }
+  for (const auto& writer : writers_) {
+    writer->tick(trainer.events());
   }
 }
 
