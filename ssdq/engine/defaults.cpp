@@ -43,7 +43,7 @@ TrainLoaderOptions train_loader_options(const Experiment& experiment) {
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
   options.sanitize = [policy, classes = config.model.num_classes](const Record& record, Size2 size) {
-    return sanitize(record, size, policy, classes);
+    return sanitize(record, size, policy, classes).objects;
   };
   const BoxVariances variances{static_cast<float>(config.model.center_variance),
                                static_cast<float>(config.model.size_variance)};
