@@ -185,6 +185,7 @@ void TensorBoardWriter::write(const EventStorage& storage) {
   if (!file_.is_open()) {
     return;
   }
+  errno = 0;
   for (const auto& [name, scalar] : storage.scalars()) {
     if (scalar.version > seen_) {
       append_event(scalar.iteration, summary_field(encode_scalar(name, scalar.value)));
@@ -208,7 +209,6 @@ void TensorBoardWriter::append_event(int64_t step, std::string_view field) {
 }
 
 void TensorBoardWriter::flush() {
-  errno = 0;
   file_.flush();
   const int reason = errno;
   SSDQ_CHECK(file_.good(), "{}: cannot write the TensorBoard file: {}", path_,

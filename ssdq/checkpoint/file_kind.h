@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace ssdq {
+
+constexpr size_t kFileKindBytes = 512;  // how much of a file describe_foreign_file wants to see
+
+// Says in one clause what a file that is no safetensors file looks like from its first bytes, and
+// what to do: "it is empty", "it looks like a PyTorch .pth file (a zip archive); ...".
+std::string describe_foreign_file(std::string_view start);
+
+}  // namespace ssdq

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "ssdq/checkpoint/state.h"
+
+namespace ssdq {
+
+// The contents of a safetensors file (docs/formats.md).
+struct TensorFile {
+  State tensors;  // strided, of the types F32, F64, F16, BF16, I64, I32, I16, I8, U8 and BOOL
+  std::map<std::string, std::string> metadata;
+};
+
+// Reads a file that may be damaged or hostile: whatever it holds, the result is its tensors (new,
+// contiguous, on the CPU, in the header's order) or an Error of one sentence that starts with the
+// path. No more memory is asked for than the file is long.
+TensorFile read_safetensors(const std::string& path);
+
+// As read_safetensors, but without the data: the tensors are on the meta device and have shape and
+// type only. The file's structure is checked as far as reading it would.
+TensorFile read_safetensors_header(const std::string& path);
+
+// Writes the tensors, from any device and in any memory layout, by their logical order. The file
+// appears as a whole or not at all (utils/atomic_file.h). Throws Error for a tensor that is
+// undefined, sparse or of another type, and for a name used twice.
+void write_safetensors(const std::string& path, const TensorFile& file);
+
+}  // namespace ssdq
