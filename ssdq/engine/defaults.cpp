@@ -1,11 +1,9 @@
 #include "ssdq/engine/defaults.h"
 
-#include <filesystem>
-#include <fstream>
+#include <limits>
 #include <utility>
 
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include "ssdq/config/writer.h"
 #include "ssdq/data/box_policy.h"
@@ -22,12 +20,16 @@
 #include "ssdq/modeling/state.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/strings.h"
 #include "ssdq/utils/tensorboard_writer.h"
 
 namespace ssdq {
 namespace {
+
+// The mean, over the test sets, of each table's first metric: what "best" means.
+constexpr const char* kMainMetric = "eval/main";
 
 TrainLoaderOptions train_loader_options(const Experiment& experiment) {
   const Config& config = experiment.config;
@@ -75,13 +77,19 @@ CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& exper
   };
 }
 
-std::vector<std::unique_ptr<EventWriter>> default_writers(const Experiment& experiment) {
-  const auto& dir = experiment.config.output_dir;
-  std::vector<std::unique_ptr<EventWriter>> writers;
-  writers.push_back(std::make_unique<ConsoleWriter>(experiment.config.solver.max_iter));
-  writers.push_back(std::make_unique<JsonlWriter>(dir + "/metrics.jsonl"));
-  writers.push_back(std::make_unique<TensorBoardWriter>(dir + "/tensorboard"));
-  return writers;
+// "mAP" and so on ("mAP/DATASET" when there are several), and the main metric.
+EvalHook::Metrics metrics_of(const std::vector<EvaluationResult>& results) {
+  EvalHook::Metrics metrics;
+  double sum = 0;
+  for (const auto& result : results) {
+    const std::string suffix = results.size() > 1 ? "/" + result.dataset : "";
+    for (const auto& [name, value] : result.table.metrics) {
+      metrics.emplace_back("eval/" + name + suffix, value);
+    }
+    sum += result.table.metrics.front().second;
+  }
+  metrics.emplace_back(kMainMetric, sum / static_cast<double>(results.size()));
+  return metrics;
 }
 
 EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& experiment, Trainer& trainer) {
@@ -94,14 +102,7 @@ EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& ex
   *run.last_results = evaluate(detector, experiment);
   log_results(*run.last_results);
   put_sample_images(detector, experiment, trainer.events());
-  EvalHook::Metrics metrics;
-  for (const auto& result : *run.last_results) {
-    const std::string suffix = run.last_results->size() > 1 ? "/" + result.dataset : "";
-    for (const auto& [name, value] : result.table.metrics) {
-      metrics.emplace_back(name + suffix, value);
-    }
-  }
-  return metrics;
+  return metrics_of(*run.last_results);
 }
 
 void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
@@ -121,14 +122,13 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
         [&run, &experiment](Trainer& at) { return evaluate_for_hook(run, experiment, at); }));
   }
   const auto make = checkpoint_maker(run, experiment);
-  trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, main_metric(experiment)));
+  trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, kMainMetric));
   trainer.add_hook(std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
-  trainer.add_hook(std::make_unique<PeriodicWriter>(default_writers(experiment), solver.log_period));
 }
 
 }  // namespace
 
-std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool dry_run) {
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume, bool dry_run) {
   const SolverConfig& solver = experiment.config.solver;
   auto run = std::make_unique<TrainingRun>();
   run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
@@ -137,7 +137,10 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool d
   if (solver.ema > 0) {
     run->ema = std::make_shared<Ema>(*run->detector, solver.ema);
   }
-  run->checkpointer = std::make_shared<Checkpointer>(experiment.config.output_dir, solver.keep_checkpoints);
+  if (!dry_run) {
+    run->checkpointer =
+        std::make_shared<Checkpointer>(experiment.config.output_dir, solver.keep_checkpoints, resume);
+  }
   run->last_results = std::make_shared<std::vector<EvaluationResult>>();
   run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer,
                                                     [loader = &run->loader] { return (*loader)->next(); });
@@ -175,6 +178,17 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   return checkpoint.iteration;
 }
 
+void add_writers(TrainingRun& run, const Experiment& experiment, int64_t start) {
+  const auto& dir = experiment.config.output_dir;
+  make_directories(dir + "/tensorboard");
+  // Events are stamped with the steps completed, so the first of this run is start + 1.
+  std::vector<std::unique_ptr<EventWriter>> writers;
+  writers.push_back(std::make_unique<ConsoleWriter>(Log::global(), experiment.config.solver.max_iter));
+  writers.push_back(std::make_unique<JsonlWriter>(dir + "/metrics.jsonl", start == 0 ? 0 : start + 1));
+  writers.push_back(std::make_unique<TensorBoardWriter>(dir + "/tensorboard", start == 0 ? 0 : start + 1));
+  run.trainer->add_hook(std::make_unique<PeriodicWriter>(std::move(writers), experiment.config.solver.log_period));
+}
+
 void log_results(const std::vector<EvaluationResult>& results) {
   for (const auto& result : results) {
     log_info("{} on {}\n{}", result.table.title, result.dataset, to_text(result.table));
@@ -183,13 +197,10 @@ void log_results(const std::vector<EvaluationResult>& results) {
 
 void append_metrics(const std::string& output_dir, const std::vector<EvaluationResult>& results) {
   EventStorage events;
-  for (const auto& result : results) {
-    const std::string suffix = results.size() > 1 ? "/" + result.dataset : "";
-    for (const auto& [name, value] : result.table.metrics) {
-      events.put("eval/" + name + suffix, value, /*smooth=*/false);
-    }
+  for (const auto& [name, value] : metrics_of(results)) {
+    events.put(name, value, /*smooth=*/false);
   }
-  JsonlWriter writer(output_dir + "/metrics.jsonl");
+  JsonlWriter writer(output_dir + "/metrics.jsonl", std::numeric_limits<int64_t>::max());
   writer.write(events);
   writer.close();
 }

@@ -25,8 +25,9 @@ struct TrainingRun {
 };
 
 // Builds model, optimizer, data and the default hooks, in this order: iteration_timer, lr_scheduler, ema, evaluation,
-// best_checkpoint, periodic_checkpoint, periodic_writer. A dry run has only the first three and writes nothing.
-std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool dry_run);
+// best_checkpoint, periodic_checkpoint. A dry run has only the first three and writes nothing. `resume`: the folder's best
+// checkpoint counts.
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume, bool dry_run);
 
 // Loads the initial weights and returns iteration 0.
 int64_t start_training(TrainingRun& run, const Experiment& experiment);
@@ -34,6 +35,10 @@ int64_t start_training(TrainingRun& run, const Experiment& experiment);
 // Restores the newest checkpoint of OUTPUT_DIR and returns the iteration to go on from; starts afresh, saying
 // so, when there is none.
 int64_t resume_training(TrainingRun& run, const Experiment& experiment);
+
+// Adds the last hook, periodic_writer: console, metrics.jsonl and TensorBoard. What an earlier run wrote from `start` on
+// is dropped.
+void add_writers(TrainingRun& run, const Experiment& experiment, int64_t start);
 
 // Prints each table to the log.
 void log_results(const std::vector<EvaluationResult>& results);

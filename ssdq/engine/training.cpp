@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include "ssdq/checkpoint/checkpointer.h"
 #include "ssdq/config/writer.h"
@@ -40,7 +39,7 @@ void open_output(const Experiment& experiment) {
   const auto& dir = experiment.config.output_dir;
   make_directories(dir);
   write_file_atomically(dir + "/config.yaml", to_yaml(experiment.config));
-  open_log_file(dir + "/log.txt");
+  Log::global().open_file(dir + "/log.txt");
 }
 
 int report_expected(const Experiment& experiment, const std::vector<EvaluationResult>& results) {
@@ -65,7 +64,7 @@ int evaluate_only(const Experiment& experiment, const LoadedConfig& loaded) {
 }
 
 int dry_run(const Experiment& experiment) {
-  auto run = build_training(experiment, /*dry_run=*/true);
+  auto run = build_training(experiment, /*resume=*/false, /*dry_run=*/true);
   run->trainer->train(start_training(*run, experiment), 1);
   log_info("dry run: one step passed; nothing was written");
   return kExitOk;
@@ -73,8 +72,9 @@ int dry_run(const Experiment& experiment) {
 
 int train(const Experiment& experiment, bool resume) {
   open_output(experiment);
-  auto run = build_training(experiment, /*dry_run=*/false);
+  auto run = build_training(experiment, resume, /*dry_run=*/false);
   const int64_t start = resume ? resume_training(*run, experiment) : start_training(*run, experiment);
+  add_writers(*run, experiment, start);
   const StopOnSignal signals(*run->trainer);
   run->trainer->train(start, experiment.config.solver.max_iter);
   if (run->trainer->stopped() && !run->trainer->finished()) {

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <torch/torch.h>
-
 #include "ssdq/engine/trainer.h"
 
 namespace ssdq {
@@ -14,25 +12,8 @@ BestCheckpoint::BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, Check
 void BestCheckpoint::after_step(Trainer& trainer) {
   const auto put = trainer.events().snapshot();
   const auto found = put.find(metric_);
-  if (found == put.end() || (best_ && found->second <= *best_)) {
-    return;
-  }
-  best_ = found->second;
-  checkpointer_->save_best(metric_, *best_, make_(trainer, trainer.iteration() + 1));
-}
-
-State BestCheckpoint::state() const {
-  if (!best_) {
-    return {};
-  }
-  return {{"best", torch::tensor(*best_, torch::kFloat64)}};
-}
-
-void BestCheckpoint::load_state(const State& state) {
-  for (const auto& [name, tensor] : state) {
-    if (name == "best") {
-      best_ = tensor.item<double>();
-    }
+  if (found != put.end()) {
+    checkpointer_->save_best(metric_, found->second, make_(trainer, trainer.iteration() + 1));
   }
 }
 

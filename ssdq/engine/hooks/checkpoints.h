@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "ssdq/checkpoint/checkpointer.h"
@@ -14,21 +13,18 @@ namespace ssdq {
 // Makes the checkpoint of the state after `iterations` whole steps.
 using CheckpointMaker = std::function<Checkpoint(Trainer& trainer, int64_t iterations)>;
 
-// Keeps the checkpoint of the best value of a metric ("eval/mAP") that evaluation has put.
+// Offers the checkpointer each value of a metric ("eval/mAP") that evaluation has put; it keeps the best.
 class BestCheckpoint : public Hook {
  public:
   BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, std::string metric);
 
   std::string name() const override { return "best_checkpoint"; }
   void after_step(Trainer& trainer) override;
-  State state() const override;
-  void load_state(const State& state) override;
 
  private:
   std::shared_ptr<Checkpointer> checkpointer_;
   CheckpointMaker make_;
   std::string metric_;
-  std::optional<double> best_;
 };
 
 // Saves every `period` iterations, after the last, and when training is stopped by request.

@@ -14,7 +14,7 @@ void EvalHook::after_step(Trainer& trainer) {
     return;
   }
   for (const auto& [metric, value] : evaluate_(trainer)) {
-    trainer.events().put("eval/" + metric, value, /*smooth=*/false);
+    trainer.events().put(metric, value, /*smooth=*/false);
   }
 }
 
