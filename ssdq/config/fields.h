@@ -1,0 +1,207 @@
+#pragma once
+
+#include "ssdq/config/config.h"
+#include "ssdq/config/field.h"
+
+namespace ssdq {
+
+// visit_fields(visitor, config) calls visitor.field(KEY, member, description, rule = {}) for each
+// value and visitor.section(KEY, member, description) for each nested struct. Reading, overriding,
+// writing, checking and docs/config.md all come from here: a new key is a member and a line.
+
+template <typename Visitor>
+void visit_fields(Visitor& v, BackboneConfig& c) {
+  v.field("NAME", c.name,
+          "Registered backbone; `cfg_backbone` builds the network that CFG describes.");
+  v.field("CFG", c.cfg,
+          "Network description, looked for as given, beside the YAML, then in the installed share.",
+          text(TextStyle::kPath));
+  v.field("WEIGHTS", c.weights,
+          "Pre-trained backbone, used when PRETRAINED; `.` or nothing means none.",
+          text(TextStyle::kPath));
+  v.field("PRETRAINED", c.pretrained, "Start from WEIGHTS.");
+  v.field("OUT_CHANNELS", c.out_channels,
+          "Channels of each feature map; empty: taken from the network.", at_least(1));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, PriorsConfig& c) {
+  v.field("FEATURE_MAPS", c.feature_maps,
+          "Size of each feature map, a number or [height, width]; empty: taken from the network.",
+          at_least(1));
+  v.field("STRIDES", c.strides, "Pixels between default boxes at each level.", at_least(1));
+  v.field("MIN_SIZES", c.min_sizes,
+          "Side of the small square box of each level in pixels, a number or a list.", above(0));
+  v.field("MAX_SIZES", c.max_sizes,
+          "With MIN_SIZES, gives the large square box of each level, in pixels.", above(0));
+  v.field("ASPECT_RATIOS", c.aspect_ratios,
+          "Ratios of the other boxes of each level; each adds a wide and a tall one.", above(0));
+  v.field("BOXES_PER_LOCATION", c.boxes_per_location, "Boxes at each location of each level.",
+          at_least(1));
+  v.field("CLIP", c.clip, "Clamp centres and sizes of default boxes to the image.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, BoxHeadConfig& c) {
+  v.field("NAME", c.name, "Registered box head.");
+  v.field("PREDICTOR", c.predictor,
+          "Registered predictor of the head: `SSDBoxPredictor` or `SSDLiteBoxPredictor`.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, ModelConfig& c) {
+  v.field("META_ARCHITECTURE", c.meta_architecture, "Registered detector.");
+  v.field("DEVICE", c.device, "Where to run: auto (a GPU if there is one), cpu, cuda, cuda:N.",
+          text(TextStyle::kDevice));
+  v.field("THRESHOLD", c.threshold, "IoU from which a default box is matched to an object.",
+          between(0, 1));
+  v.field("NUM_CLASSES", c.num_classes, "Classes, the background (label 0) included.", at_least(2));
+  v.field("NEG_POS_RATIO", c.neg_pos_ratio, "Background boxes in the loss for each matched one.",
+          at_least(0));
+  v.field("CENTER_VARIANCE", c.center_variance, "Divisor of encoded box centres.", above(0));
+  v.field("SIZE_VARIANCE", c.size_variance, "Divisor of encoded box sizes.", above(0));
+  v.field("FINE_TUNE", c.fine_tune, "Take weights alone from WEIGHTS and start at iteration 0.");
+  v.field("WEIGHTS", c.weights, "Checkpoint to start from; `.` or nothing means none.",
+          text(TextStyle::kPath));
+  v.section("BACKBONE", c.backbone, "The network below the heads.");
+  v.section("PRIORS", c.priors, "Default boxes; every list has an entry for each feature map.");
+  v.section("BOX_HEAD", c.box_head, "What turns feature maps into scores and boxes.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, InputConfig& c) {
+  v.field("IMAGE_SIZE", c.image_size,
+          "Input of the network in pixels, a number or [height, width].", at_least(1));
+  v.field("PIXEL_MEAN", c.pixel_mean, "Subtracted from each channel, RGB, 0 to 255.");
+  v.field("PIXEL_STD", c.pixel_std, "Divides each channel after the mean is subtracted.", above(0));
+  v.field("CHANNELS", c.channels, "Channels of the input.", at_least(1));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, AugmentationConfig& c) {
+  v.field("PHOTOMETRIC", c.photometric,
+          "Distort brightness, contrast, saturation, hue and channel order.");
+  v.field("EXPAND", c.expand, "Place the image on a larger canvas.");
+  v.field("EXPAND_RATIO", c.expand_ratio, "Largest canvas in image sides.", at_least(1));
+  v.field("CROP", c.crop, "Crop around objects with the IoU set of the SSD paper.");
+  v.field("MIRROR", c.mirror, "Flip left and right.");
+  v.field("FLIP_VERTICAL", c.flip_vertical, "Flip top and bottom, for images without an up.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, DatasetDefinition& c) {
+  v.field("FORMAT", c.format, "Registered format: `voc`, `coco` or `txt`.", text(TextStyle::kName));
+  v.field("ROOT", c.root, "Folder of the data set.");
+  v.field("SPLIT", c.split, "voc: image set; txt: train or valid.");
+  v.field("ANNOTATIONS", c.annotations, "coco: JSON file; txt: `.data` file.");
+  v.field("IMAGES", c.images, "coco, txt: folder of the images.");
+  v.field("CLASSES", c.classes,
+          "voc: class names in label order, label 1 first; empty: the 20 of VOC.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, DatasetsConfig& c) {
+  v.field("TRAIN", c.train, "Names of the data sets to train on.");
+  v.field("TEST", c.test, "Names of the data sets to evaluate on.");
+  v.field("BAD_BOXES", c.bad_boxes,
+          "What training does with boxes that are degenerate or leave the image.",
+          one_of({"clip", "drop", "error"}));
+  v.field("DEFINE", c.define, "Data sets described here: a name, then the keys below.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, DataLoaderConfig& c) {
+  v.field("NUM_WORKERS", c.num_workers,
+          "Threads that load images, no more than the cores left; 0 loads in the training thread.",
+          at_least(0));
+  v.field("PIN_MEMORY", c.pin_memory, "Load into page-locked memory when training on a GPU.");
+  v.field("PREFETCH", c.prefetch, "Batches ready ahead of training.", at_least(1));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, SolverConfig& c) {
+  v.field("TYPE", c.type, "Optimizer.", one_of({"sgd", "adamw"}));
+  v.field("MAX_ITER", c.max_iter, "Iterations of training.", at_least(0));
+  v.field("SCHEDULE", c.schedule, "Course of the learning rate after the warm-up.",
+          one_of({"multi_step", "cosine"}));
+  v.field("LR_STEPS", c.lr_steps,
+          "multi_step: iterations at which the learning rate is multiplied by GAMMA.", at_least(1));
+  v.field("GAMMA", c.gamma, "multi_step: factor at each step.", above(0));
+  v.field("BATCH_SIZE", c.batch_size, "Images in a batch of each process.", at_least(1));
+  v.field("LR", c.lr, "Learning rate after the warm-up.", above(0));
+  v.field("MOMENTUM", c.momentum, "sgd: momentum.", from_up_to_below(0, 1));
+  v.field("WEIGHT_DECAY", c.weight_decay, "Weight decay.", at_least(0));
+  v.field("DECAY_NORM", c.decay_norm, "Weight decay on batch-norm parameters too.");
+  v.field("DECAY_BIAS", c.decay_bias, "Weight decay on biases too.");
+  v.field("WARMUP_FACTOR", c.warmup_factor, "Learning rate at iteration 0 as a fraction of LR.",
+          between(0, 1));
+  v.field("WARMUP_ITERS", c.warmup_iters, "Iterations of linear warm-up.", at_least(0));
+  v.field("CLIP_GRADIENTS", c.clip_gradients, "Largest norm of the gradient; 0: no clipping.",
+          at_least(0));
+  v.field("EMA", c.ema, "Decay of the averaged weights; 0: none.", from_up_to_below(0, 1));
+  v.field("BF16", c.bf16, "Autocast to bfloat16.");
+  v.field("CHANNELS_LAST", c.channels_last, "Memory layout of the network: auto takes the faster.",
+          one_of({"auto", "on", "off"}));
+  v.field("CHECKPOINT_PERIOD", c.checkpoint_period,
+          "Iterations between checkpoints; 0: only at the end.", at_least(0));
+  v.field("KEEP_CHECKPOINTS", c.keep_checkpoints,
+          "Latest checkpoints that are kept, beside the best.", at_least(1));
+  v.field("LOG_PERIOD", c.log_period, "Iterations between status lines.", at_least(1));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, TestConfig& c) {
+  v.field("NMS_THRESHOLD", c.nms_threshold,
+          "IoU above which the lower of two boxes of a class is dropped.", between(0, 1));
+  v.field("CONFIDENCE_THRESHOLD", c.confidence_threshold, "Least score of a detection.",
+          between(0, 1));
+  v.field("MAX_PER_CLASS", c.max_per_class,
+          "Detections kept of one class in an image; -1: no limit.", limit());
+  v.field("MAX_PER_IMAGE", c.max_per_image, "Detections kept in an image; -1: no limit.", limit());
+  v.field("CANDIDATES_PER_CLASS", c.candidates_per_class,
+          "Best scores of a class that enter NMS; -1: all.", limit());
+  v.field("BATCH_SIZE", c.batch_size, "Images in a batch of evaluation.", at_least(1));
+  v.field("BN_FUSE", c.bn_fuse, "Fold batch norm into the convolutions before evaluation.");
+  v.field("METRIC", c.metric, "Average precision to compute: auto follows the data set's format.",
+          one_of({"auto", "voc_area", "voc_11point", "coco"}));
+  v.field("EVAL_PERIOD", c.eval_period,
+          "Iterations between evaluations during training; 0: only at the end.", at_least(0));
+  v.field("EXPECTED_RESULTS", c.expected_results,
+          "Least value of each metric, by name; less makes the command fail.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, PruneConfig& c) {
+  v.field("TYPE", c.type, "Registered pruner, or none.", text(TextStyle::kTypeName));
+  v.field("SR", c.sr, "Sparse rate: weight of the L1 penalty on batch-norm scales.", at_least(0));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, QuantizationConfig& c) {
+  v.field("TYPE", c.type, "Registered quantizer, or none.", text(TextStyle::kTypeName));
+  v.field("WBITS", c.wbits, "Weight code width in bits; bwn counts levels.", between(1, 32));
+  v.field("ABITS", c.abits, "Activation code width in bits; bwn counts levels.", between(1, 32));
+  v.field("FINAL", c.final_layer, "Quantize the prediction heads too.");
+  v.field("OPTIONS", c.options, "Settings of the quantizer, by name.");
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, Config& c) {
+  v.field("VERSION", c.version, "Version of the configuration's keys.", between(1, 1));
+  v.field("OUTPUT_DIR", c.output_dir, "Where checkpoints, logs and pictures go.");
+  v.field("SEED", c.seed, "Seed of every random choice.", at_least(0));
+  v.field("NUM_THREADS", c.num_threads,
+          "Threads of LibTorch; 0: the cores that loading leaves, at least one.", at_least(0));
+  v.section("MODEL", c.model, "The detector.");
+  v.section("INPUT", c.input, "What enters the network.");
+  v.section("AUGMENTATION", c.augmentation,
+            "Random changes of the training images, as in the SSD paper.");
+  v.section("DATASETS", c.datasets, "Data sets, by name.");
+  v.section("DATA_LOADER", c.data_loader, "Reading of images ahead of training.");
+  v.section("SOLVER", c.solver, "Training.");
+  v.section("TEST", c.test, "Detection and evaluation.");
+  v.section("PRUNE", c.prune, "Training for pruning.");
+  v.section("QUANTIZATION", c.quantization, "Quantization of weights and activations.");
+}
+
+}  // namespace ssdq

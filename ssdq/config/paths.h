@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+
+namespace ssdq {
+
+// Finds a file that a configuration names: as given, beside `config_file`, then in the installed
+// share (share/ssdq of the prefix, or beside the running program's bin). Throws ConfigError that
+// lists the places tried.
+std::string resolve_path(const std::string& path, const std::string& config_file);
+
+}  // namespace ssdq
