@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "ssdq/utils/atomic_file.h"
+#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {

@@ -15,7 +15,7 @@
 
 #include "ssdq/checkpoint/file_kind.h"
 #include "ssdq/checkpoint/safetensors_header.h"
-#include "ssdq/utils/atomic_file.h"
+#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -181,10 +181,10 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   const uint64_t length = header.size();
   AtomicFile output(path);
   output.write(&length, sizeof length);
-  output.write(header);
+  output.write(header.data(), header.size());
   for (const size_t i : order) {
     const auto values = file.tensors[i].second.detach().cpu().contiguous();
-    output.write(values.data_ptr(), values.numel() * values.element_size());
+    output.write(values.data_ptr(), values.nbytes());
   }
   output.commit();
 }

@@ -23,7 +23,7 @@ TensorFile read_safetensors(const std::string& path);
 TensorFile read_safetensors_header(const std::string& path);
 
 // Writes the tensors, from any device and in any memory layout, by their logical order. The file
-// appears as a whole or not at all (utils/atomic_file.h). Throws Error for a tensor that is
+// appears as a whole or not at all (utils/files.h). Throws Error for a tensor that is
 // undefined, sparse or of another type, and for a name used twice.
 void write_safetensors(const std::string& path, const TensorFile& file);
 

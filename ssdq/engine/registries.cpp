@@ -1,10 +1,78 @@
 #include "ssdq/engine/registries.h"
 
 #include "ssdq/data/catalog.h"
-#include "ssdq/evaluation/results.h"
+#include "ssdq/evaluation/evaluator.h"
+#include "ssdq/quantization/build.h"
 
 namespace ssdq {
+namespace {
 
-Registries builtin_registries() { return {builtin_heads(), builtin_quantizers()}; }
+ComponentList head_list(const HeadRegistry& heads) {
+  ComponentList list{"heads", "MODEL.BOX_HEAD.PREDICTOR", {}};
+  for (const auto& name : heads.names()) {
+    list.entries.emplace_back(name, heads.find(name).summary);
+  }
+  return list;
+}
+
+ComponentList quantizer_list(const QuantizerRegistry& quantizers) {
+  ComponentList list{"quantizers", "QUANTIZATION.TYPE", {}};
+  for (const auto& name : quantizers.names()) {
+    list.entries.emplace_back(name, quantizers.summary(name));
+  }
+  return list;
+}
+
+ComponentList evaluator_component_list() {
+  ComponentList list{"metrics", "TEST.METRIC", {}};
+  for (const auto& info : evaluator_list()) {
+    list.entries.emplace_back(info.name, info.summary);
+  }
+  return list;
+}
+
+ComponentList dataset_list() {
+  ComponentList list{"datasets", "DATASETS.TRAIN, DATASETS.TEST", {}};
+  const DatasetCatalog catalog;
+  for (const auto& name : catalog.names()) {
+    list.entries.emplace_back(name, catalog.summary(name));
+  }
+  return list;
+}
+
+ComponentList format_list() {
+  ComponentList list{"formats", "DATASETS.DEFINE.*.FORMAT", {}};
+  for (const auto& [name, format] : dataset_formats()) {
+    list.entries.emplace_back(name, format.summary);
+  }
+  return list;
+}
+
+}  // namespace
+
+Registries builtin_registries() {
+  Registries registries;
+  register_heads(registries.heads);
+  register_quantizers(registries.quantizers);
+  return registries;
+}
+
+KnownNames known_names(const Registries& registries) {
+  KnownNames known;
+  known.detectors = {"SSDDetector"};
+  known.backbones = {"cfg_backbone"};
+  known.heads = {"SSDBoxHead"};
+  known.predictors = registries.heads.names();
+  known.quantizers = registries.quantizers.names();
+  for (const auto& [name, format] : dataset_formats()) {
+    known.dataset_formats.push_back(name);
+  }
+  return known;
+}
+
+std::vector<ComponentList> list_components(const Registries& registries) {
+  return {head_list(registries.heads), quantizer_list(registries.quantizers), evaluator_component_list(),
+          format_list(), dataset_list()};
+}
 
 }  // namespace ssdq

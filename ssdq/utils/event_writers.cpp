@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "ssdq/utils/atomic_file.h"
+#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/memory.h"
 #include "ssdq/utils/progress.h"
