@@ -41,7 +41,7 @@ Outputs make_outputs(Scores scores) {
     const auto object_class = static_cast<int>(1 + random() % (kClasses - 1));
     for (int c = 0; c < kClasses; ++c) {
       float logit = normal(random) * (trained ? 1.0F : 0.2F);
-      logit += trained && c == 0 ? 6.98F : 0;
+      logit += trained && c == 0 ? 6.93F : 0;
       logit += near_object && c == object_class ? 7 : 0;
       outputs.logits.push_back(logit);
     }
@@ -156,6 +156,8 @@ void usual(benchmark::State& state, Scores scores_kind, int num_threads) {
 // The console's table, and the times for the ratios printed after it.
 class Reporter : public benchmark::ConsoleReporter {
  public:
+  Reporter() : ConsoleReporter(OO_Tabular) {}
+
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       ms_[run.run_name.function_name] = run.GetAdjustedRealTime();
