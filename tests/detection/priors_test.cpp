@@ -43,7 +43,7 @@ TEST(Priors, Ssd300StartsAndEndsAsComputedByHand) {
   expect_box(boxes[2], center, center, 0.14142136, 0.07071068);  // 0.1 sqrt 2, 0.1 / sqrt 2
   expect_box(boxes[3], center, center, 0.07071068, 0.14142136);
   expect_box(boxes[4], 1.5 * 8 / 300, center, 0.1, 0.1);  // columns before rows
-  expect_box(boxes[38 * 4], center, 1.5 * 8 / 300, 0.1, 0.1);
+  expect_box(boxes[152], center, 1.5 * 8 / 300, 0.1, 0.1);
   expect_box(boxes[8728], 0.5, 0.5, 0.88, 0.88);              // 264 / 300
   expect_box(boxes[8729], 0.5, 0.5, 0.96124919, 0.96124919);  // sqrt(264 * 315) / 300
   expect_box(boxes[8730], 0.5, 0.5, 1.0, 0.62225397);         // 0.88 sqrt 2 is clipped
@@ -53,10 +53,10 @@ TEST(Priors, Ssd300StartsAndEndsAsComputedByHand) {
 TEST(Priors, NonSquareImagesScaleEachAxisByItsOwnSide) {
   const auto boxes = make_priors(one_level(), {{2, 3}}, {100, 200});
   ASSERT_EQ(boxes.size(), 24U);
-  expect_box(boxes[4 * 5 + 0], 2.5 * 16 / 200, 1.5 * 16 / 100, 30.0 / 200, 30.0 / 100);
-  expect_box(boxes[4 * 5 + 1], 2.5 * 16 / 200, 1.5 * 16 / 100, 60.0 / 200, 60.0 / 100);
-  expect_box(boxes[4 * 5 + 2], 2.5 * 16 / 200, 1.5 * 16 / 100, 60.0 / 200, 15.0 / 100);
-  expect_box(boxes[4 * 5 + 3], 2.5 * 16 / 200, 1.5 * 16 / 100, 15.0 / 200, 60.0 / 100);
+  expect_box(boxes[20 + 0], 2.5 * 16 / 200, 1.5 * 16 / 100, 30.0 / 200, 30.0 / 100);
+  expect_box(boxes[20 + 1], 2.5 * 16 / 200, 1.5 * 16 / 100, 60.0 / 200, 60.0 / 100);
+  expect_box(boxes[20 + 2], 2.5 * 16 / 200, 1.5 * 16 / 100, 60.0 / 200, 15.0 / 100);
+  expect_box(boxes[20 + 3], 2.5 * 16 / 200, 1.5 * 16 / 100, 15.0 / 200, 60.0 / 100);
 }
 
 TEST(Priors, SeveralSizesAtOneLevelFollowOneAnother) {
