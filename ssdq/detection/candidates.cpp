@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 #include "ssdq/detection/fast_exp.h"
@@ -19,6 +20,10 @@ struct Rows {
   int num_classes;
 };
 
+float* column_of(float* columns, int c) {
+  return columns + static_cast<std::ptrdiff_t>(c) * kLanes;
+}
+
 // The softmax of two classes bounds that of all from above, so a foreground logit must exceed the
 // background's by this much for its probability to pass the threshold (less a margin for rounding).
 float least_lead(float threshold) {
@@ -34,9 +39,9 @@ inline bool exponentials(float* __restrict columns, int num_classes, float lead,
                          float* __restrict scale) {
   float largest[kLanes];
   float sum[kLanes] = {};
-  std::copy(columns + kLanes, columns + 2 * kLanes, largest);
+  std::copy_n(columns + kLanes, kLanes, largest);
   for (int c = 2; c < num_classes; ++c) {
-    const float* column = columns + c * kLanes;
+    const float* column = column_of(columns, c);
     for (int i = 0; i < kLanes; ++i) {
       largest[i] = column[i] > largest[i] ? column[i] : largest[i];
     }
@@ -50,7 +55,7 @@ inline bool exponentials(float* __restrict columns, int num_classes, float lead,
     return false;
   }
   for (int c = 0; c < num_classes; ++c) {
-    float* column = columns + c * kLanes;
+    float* column = column_of(columns, c);
     for (int i = 0; i < kLanes; ++i) {
       column[i] = fast_exp(column[i] - largest[i]);
       sum[i] += column[i];
@@ -75,7 +80,7 @@ size_t chunk_candidates(const Rows& rows, int first, int last, float threshold, 
       const float* row =
           rows.logits + static_cast<size_t>(prior + std::min(i, lanes - 1)) * num_classes;
       for (int c = 0; c < num_classes; ++c) {
-        columns[c * kLanes + i] = row[c];
+        column_of(columns, c)[i] = row[c];
       }
     }
     float scale[kLanes];
@@ -83,7 +88,7 @@ size_t chunk_candidates(const Rows& rows, int first, int last, float threshold, 
       continue;
     }
     for (int c = 1; c < num_classes; ++c) {
-      float* scores = columns + c * kLanes;
+      float* scores = column_of(columns, c);
       int any = 0;
       for (int i = 0; i < kLanes; ++i) {
         scores[i] *= scale[i];
@@ -110,6 +115,7 @@ void append_candidates(const float* logits, int num_priors, int num_classes, int
   const float lead = least_lead(threshold);
   std::vector<float> columns(static_cast<size_t>(num_classes) * kLanes);
   std::vector<CandidateKey> found(static_cast<size_t>(kChunk) * (num_classes - 1) + 1);
+  keys.reserve(keys.size() + static_cast<size_t>(last - first) * (num_classes - 1));
   for (int begin = first; begin < last; begin += kChunk) {
     const size_t count = chunk_candidates(rows, begin, std::min(begin + kChunk, last), threshold,
                                           lead, columns.data(), found.data());

@@ -62,7 +62,7 @@ struct Case {
   PostProcessOptions options;
 };
 
-void PrintTo(const Case& value, std::ostream* out) { *out << value.name; }
+std::ostream& operator<<(std::ostream& out, const Case& value) { return out << value.name; }
 
 PostProcessOptions limits(int candidates, int per_class, int per_image) {
   PostProcessOptions options;
@@ -90,9 +90,9 @@ TEST_P(PostProcessorCases, EqualsTheReference) {
     const PostProcessor processor(outputs.priors, param.num_classes, param.options);
     const Size2 size{375, 500};
     const auto actual = processor.run(outputs.logits.data(), outputs.locations.data(), {size}, 1);
-    const auto expected =
-        testing::reference_detections(outputs.priors, param.num_classes, param.options,
-                                      outputs.logits.data(), outputs.locations.data(), size);
+    const testing::ReferencePostProcessor reference(outputs.priors, param.num_classes,
+                                                    param.options);
+    const auto expected = reference.run(outputs.logits.data(), outputs.locations.data(), size);
     ASSERT_FALSE(expected.empty());
     expect_same(actual.at(0), expected);
   }
@@ -204,7 +204,7 @@ TEST(PostProcessor, RefusesOptionsOutOfRange) {
   PostProcessOptions options;
   options.confidence_threshold = 1;
   try {
-    PostProcessor(Small{}.priors, 3, options);
+    const PostProcessor refused(Small{}.priors, 3, options);
     FAIL() << "expected a ConfigError";
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),

@@ -96,7 +96,7 @@ struct Case {
   double positive_share, ratio;
 };
 
-void PrintTo(const Case& value, std::ostream* out) { *out << value.name; }
+std::ostream& operator<<(std::ostream& out, const Case& value) { return out << value.name; }
 
 class MultiBoxLossCases : public MultiBoxLossTest, public ::testing::WithParamInterface<Case> {};
 
