@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <pugixml.hpp>
 
 #include "ssdq/evaluation/coco_evaluator.h"
 #include "ssdq/evaluation/voc_evaluator.h"
@@ -196,29 +197,17 @@ TEST(VocEvaluator, EqualsThePublishedValuesAtFourThresholds) {
 
 // --- Real detections over real annotations that may not be shipped.
 
-std::string between(const std::string& text, const std::string& tag, size_t from) {
-  const size_t begin = text.find("<" + tag + ">", from);
-  if (begin == std::string::npos) {
-    return "";
-  }
-  const size_t start = begin + tag.size() + 2;
-  return text.substr(start, text.find("</" + tag + ">", start) - start);
-}
-
 Record read_voc_record(const std::string& path, const std::map<std::string, int>& labels) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  const std::string xml = text.str();
+  pugi::xml_document xml;
+  SSDQ_CHECK(xml.load_file(path.c_str()), "{}: cannot be read", path);
   Record record;
-  for (size_t at = xml.find("<object>"); at != std::string::npos;
-       at = xml.find("<object>", at + 1)) {
-    const std::string part = xml.substr(at, xml.find("</object>", at) - at);
-    const size_t bounds = part.find("<bndbox>");
-    const auto side = [&](const char* tag) { return std::stof(between(part, tag, bounds)) - 1; };
+  for (const pugi::xml_node node : xml.child("annotation").children("object")) {
+    const pugi::xml_node bounds = node.child("bndbox");
+    const auto side = [&](const char* name) { return bounds.child(name).text().as_float() - 1; };
     Object object;
     object.box = {side("xmin"), side("ymin"), side("xmax"), side("ymax")};
-    object.label = labels.at(between(part, "name", 0));
-    object.difficult = between(part, "difficult", 0) == "1";
+    object.label = labels.at(node.child("name").text().get());
+    object.difficult = node.child("difficult").text().as_bool();
     record.objects.push_back(object);
   }
   return record;
