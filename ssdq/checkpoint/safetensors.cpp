@@ -99,10 +99,20 @@ std::pair<SafetensorsHeader, uint64_t> read_header(const std::string& path, cons
   return {parse_safetensors_header(path, json, file.size() - start), start};
 }
 
-torch::Tensor read_tensor(const InputFile& file, const SafetensorsEntry& entry, uint64_t start) {
+torch::Tensor allocate(const std::string& path, const SafetensorsEntry& entry,
+                       torch::ScalarType dtype) {
+  try {
+    return torch::empty(entry.shape, dtype);
+  } catch (const c10::Error&) {
+    fail("{}: not enough memory for a tensor of {} bytes", path, entry.end - entry.begin);
+  }
+}
+
+torch::Tensor read_tensor(const std::string& path, const InputFile& file,
+                          const SafetensorsEntry& entry, uint64_t start) {
   // A byte other than 0 and 1 is not a value of C++'s bool, so truth is read as numbers.
   const bool boolean = entry.dtype == torch::kBool;
-  auto tensor = torch::empty(entry.shape, boolean ? torch::kUInt8 : entry.dtype);
+  auto tensor = allocate(path, entry, boolean ? torch::kUInt8 : entry.dtype);
   file.read(tensor.data_ptr(), entry.end - entry.begin, start + entry.begin);
   return boolean ? tensor.ne(0) : tensor;
 }
@@ -154,7 +164,7 @@ TensorFile read_safetensors(const std::string& path) {
   const auto [header, start] = read_header(path, input);
   TensorFile file{{}, header.metadata};
   for (const auto& entry : header.entries) {
-    file.tensors.emplace_back(entry.name, read_tensor(input, entry, start));
+    file.tensors.emplace_back(entry.name, read_tensor(path, input, entry, start));
   }
   return file;
 }

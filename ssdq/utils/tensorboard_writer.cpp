@@ -132,7 +132,8 @@ std::string new_path(const std::string& folder) {
   const std::string first = fmt::format("{}/events.out.tfevents.{:010}.{}.{}", folder,
                                         static_cast<int64_t>(wall_time()), host, ::getpid());
   std::string path = first;
-  for (int i = 1; std::filesystem::exists(path); ++i) {
+  std::error_code unreadable;  // opening the file will say so
+  for (int i = 1; std::filesystem::exists(path, unreadable); ++i) {
     path = fmt::format("{}.{}", first, i);
   }
   return path;
