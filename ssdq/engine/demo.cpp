@@ -20,6 +20,7 @@
 #include "ssdq/utils/strings.h"
 #include "ssdq/utils/timer.h"
 #include "ssdq/visualization/draw.h"
+#include "ssdq/visualization/image_io.h"
 
 namespace ssdq {
 namespace {
@@ -28,6 +29,13 @@ namespace fs = std::filesystem;
 
 const std::set<std::string> kImageExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif",
                                                 ".tiff", ".webp", ".ppm", ".pgm"};
+
+// The annotated copy of an image is a PNG or JPEG of the same stem.
+fs::path drawn_name(const fs::path& image) {
+  const std::string extension = to_lower(image.extension().string());
+  const bool kept = extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+  return kept ? image.filename() : fs::path(image.filename().string() + ".png");
+}
 
 bool is_image(const fs::path& path) { return kImageExtensions.count(to_lower(path.extension().string())) != 0; }
 
@@ -116,7 +124,7 @@ std::vector<std::pair<fs::path, fs::path>> plan(const DemoOptions& options) {
     SSDQ_CHECK_CONFIG(fs::exists(input), "{}: no such file or folder; expected an image, a folder or a video",
                       input.string());
     if (!fs::is_directory(input)) {
-      files.emplace_back(input, is_image(input) ? out / input.filename() : out / input.stem().concat(".avi"));
+      files.emplace_back(input, is_image(input) ? out / drawn_name(input) : out / input.stem().concat(".avi"));
       continue;
     }
     std::vector<fs::path> inside;
@@ -128,7 +136,7 @@ std::vector<std::pair<fs::path, fs::path>> plan(const DemoOptions& options) {
     SSDQ_CHECK_CONFIG(!inside.empty(), "{}: the folder holds no image (jpg, png, bmp, tif, webp, ppm)", input.string());
     std::sort(inside.begin(), inside.end());
     for (const auto& path : inside) {
-      files.emplace_back(path, out / path.filename());
+      files.emplace_back(path, out / drawn_name(path));
     }
   }
   return files;
