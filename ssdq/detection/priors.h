@@ -12,12 +12,13 @@ struct CenterBox {
   float cx = 0, cy = 0, w = 0, h = 0;
 };
 
-// Default boxes of all levels, location-major (row, column, shape) as the heads lay out their outputs
-// (Liu et al., ECCV 2016, section 2.2; shapes in the order of lufficc/SSD: (s,s), (sqrt(s s'), same), then
-// (s sqrt r, s / sqrt r) and its transpose for each ratio). Several MIN_SIZES at one level are laid out
-// one after another. With CLIP the four centre-form numbers are clamped to [0, 1].
-// `maps` are the feature-map sizes. Throws ConfigError when list lengths disagree.
-std::vector<CenterBox> make_priors(const PriorsConfig& priors, const std::vector<Size2>& maps, Size2 image_size);
+// Default boxes of all levels, location-major (row, column, shape) as the heads lay out their
+// outputs (Liu et al., ECCV 2016, section 2.2; shapes in the order of lufficc/SSD: (s,s), (sqrt(s
+// s'), same), then (s sqrt r, s / sqrt r) and its transpose for each ratio). Several MIN_SIZES at
+// one level are laid out one after another. With CLIP the four centre-form numbers are clamped to
+// [0, 1]. `maps` are the feature-map sizes. Throws ConfigError when list lengths disagree.
+std::vector<CenterBox> make_priors(const PriorsConfig& priors, const std::vector<Size2>& maps,
+                                   Size2 image_size);
 
 // Boxes at one location of each level, from MIN_SIZES, MAX_SIZES and ASPECT_RATIOS.
 std::vector<int> boxes_per_location(const PriorsConfig& priors);

@@ -1,0 +1,93 @@
+#include "ssdq/layers/multibox_loss.h"
+
+#include <algorithm>
+
+#include <torch/nn/functional.h>
+#include <torch/torch.h>
+
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+namespace F = torch::nn::functional;
+
+torch::Tensor at_least_float(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat64 ? x : x.to(torch::kFloat32);
+}
+
+void check_shapes(const torch::Tensor& logits, const torch::Tensor& boxes,
+                  const torch::Tensor& labels, const torch::Tensor& targets) {
+  SSDQ_CHECK(logits.dim() == 3 && logits.size(2) >= 2,
+             "multibox loss got {} logit dimensions; expected [N, P, C] with "
+             "at least two classes",
+             logits.dim());
+  const int64_t images = logits.size(0);
+  const int64_t priors = logits.size(1);
+  const bool agree = labels.sizes() == torch::IntArrayRef({images, priors}) &&
+                     boxes.sizes() == torch::IntArrayRef({images, priors, 4}) &&
+                     targets.sizes() == boxes.sizes();
+  SSDQ_CHECK(agree,
+             "multibox loss got logits for {} images and {} priors, but boxes, labels or targets "
+             "of another number: make "
+             "the priors of the data set and of the network the same",
+             images, priors);
+}
+
+// True where a prior is a hard negative of its image. `hardness` [N, P] is -log p_background.
+torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor& positive,
+                             double neg_pos_ratio) {
+  const torch::Tensor num_positive = positive.sum(1, /*keepdim=*/true);
+  const torch::Tensor num_negative =
+      torch::minimum((num_positive.to(torch::kFloat64) * neg_pos_ratio).ceil().to(torch::kInt64),
+                     hardness.size(1) - num_positive);
+  const auto most = num_negative.max().item<int64_t>();
+  if (most == 0) {
+    return torch::zeros_like(positive);
+  }
+  const torch::Tensor ranked = hardness.masked_fill(positive, -1);
+  const torch::Tensor best = std::get<0>(ranked.topk(most, 1));
+  const torch::Tensor cut = best.gather(1, (num_negative - 1).clamp_min(0));
+  const torch::Tensor above = ranked > cut;
+  const torch::Tensor equal = ranked == cut;
+  const torch::Tensor room = num_negative - above.sum(1, true);
+  const torch::Tensor chosen = above.logical_or(equal.logical_and(equal.cumsum(1) <= room));
+  return chosen.logical_and(num_negative > 0);
+}
+
+}  // namespace
+
+MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
+                           const torch::Tensor& labels, const torch::Tensor& targets,
+                           double neg_pos_ratio) {
+  check_shapes(logits, boxes, labels, targets);
+  const torch::Tensor scores = at_least_float(logits);
+  const torch::Tensor positive = labels > 0;
+  torch::Tensor counted;
+  {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor hardness = -torch::log_softmax(scores, 2).select(2, 0);
+    counted = hard_negatives(hardness, positive, neg_pos_ratio)
+                  .logical_or_(positive)
+                  .logical_or_(hardness.isnan());
+  }
+  const torch::Tensor classified = counted.flatten().nonzero().squeeze(1);
+  const torch::Tensor located = positive.flatten().nonzero().squeeze(1);
+  const int64_t num_positive = located.size(0);
+  const auto scale = 1.0 / static_cast<double>(std::max<int64_t>(num_positive, 1));
+
+  MultiBoxLoss loss;
+  loss.num_positive = num_positive;
+  loss.classification = F::cross_entropy(scores.flatten(0, 1).index_select(0, classified),
+                                         labels.flatten().index_select(0, classified),
+                                         F::CrossEntropyFuncOptions().reduction(torch::kSum)) *
+                        scale;
+  loss.localization =
+      F::smooth_l1_loss(at_least_float(boxes).flatten(0, 1).index_select(0, located),
+                        at_least_float(targets).flatten(0, 1).index_select(0, located),
+                        F::SmoothL1LossFuncOptions(torch::kSum).beta(1.0)) *
+      scale;
+  return loss;
+}
+
+}  // namespace ssdq

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include <torch/types.h>
+
+namespace ssdq {
+
+struct MultiBoxLoss {
+  torch::Tensor classification;  // scalar: cross entropy of positives and hard negatives
+  torch::Tensor localization;    // scalar: smooth L1 of positives
+  int64_t num_positive = 0;      // priors with an object, in the whole batch
+};
+
+// Loss of an SSD detector (Liu et al., ECCV 2016, section 2.2): `logits` [N, P, C] with the
+// background at 0, `boxes` [N, P, 4], `labels` [N, P] int64, `targets` [N, P, 4]. In each image the
+// ceil(neg_pos_ratio * positives) background priors with the largest -log p_background count as
+// negatives, the first of equals. Both sums are divided by num_positive, or by 1 when there is none
+// (both losses are then 0).
+//
+// Computed in float32 whatever lower precision comes in, in float64 for float64. A NaN logit
+// anywhere makes the classification loss NaN, so that training can stop. Throws Error on shapes
+// that disagree.
+MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
+                           const torch::Tensor& labels, const torch::Tensor& targets,
+                           double neg_pos_ratio);
+
+}  // namespace ssdq
