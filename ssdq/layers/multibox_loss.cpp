@@ -41,7 +41,7 @@ torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor&
   const torch::Tensor num_negative =
       torch::minimum((num_positive.to(torch::kFloat64) * neg_pos_ratio).ceil().to(torch::kInt64),
                      hardness.size(1) - num_positive);
-  const int64_t most = num_negative.max().item<int64_t>();
+  const auto most = num_negative.max().item<int64_t>();
   if (most == 0) {
     return torch::zeros_like(positive);
   }
