@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -91,7 +92,8 @@ class ImageMatcher {
     ignored_.assign(num_objects, 0);
     for (size_t i = 0; i < num_objects; ++i) {
       const Object& object = *image_.objects[i];
-      ignored_[i] = object.crowd || object.difficult || outside(object_area(object), range);
+      const bool ignored = object.crowd || object.difficult || outside(object_area(object), range);
+      ignored_[i] = ignored ? 1 : 0;
     }
     order_.resize(num_objects);
     std::iota(order_.begin(), order_.end(), size_t{0});
@@ -105,8 +107,8 @@ class ImageMatcher {
     for (size_t d = 0; d < num_detections_; ++d) {
       const size_t best = best_object(d, threshold, taken);
       if (best == image_.objects.size()) {
-        const bool far = outside(box_area(image_.detections[d]->box), range_);
-        outcomes.push_back(far ? Outcome::kIgnored : Outcome::kWrong);
+        const bool elsewhere = outside(box_area(image_.detections[d]->box), range_);
+        outcomes.push_back(elsewhere ? Outcome::kIgnored : Outcome::kWrong);
         continue;
       }
       taken[best] = 1;

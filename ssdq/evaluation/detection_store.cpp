@@ -99,7 +99,7 @@ std::vector<std::vector<ClassImage>> DetectionStore::by_class() const {
   std::vector<size_t> last_image(class_names_.size(), images_.size());
   for (const size_t index : order) {
     const auto class_image = [&](int label) -> ClassImage& {
-      const size_t c = static_cast<size_t>(label - 1);
+      const auto c = static_cast<size_t>(label - 1);
       if (last_image[c] != index) {
         last_image[c] = index;
         classes[c].emplace_back();

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -64,6 +65,7 @@ nlohmann::ordered_json to_object(const NamedValues& values) {
 // Writes beside the target first, so that a failure leaves no half file.
 void write_file(const std::string& path, const std::string& text) {
   const std::string part = path + ".part";
+  errno = 0;
   std::ofstream stream(part, std::ios::binary | std::ios::trunc);
   stream << text;
   stream.close();
@@ -121,7 +123,9 @@ std::string to_json(const MetricTable& table) {
 std::vector<std::string> check_expected(const MetricTable& table,
                                         const std::map<std::string, double>& least) {
   std::vector<std::string> problems;
-  for (const auto& [name, value] : least) {
+  for (const auto& expected : least) {
+    const std::string& name = expected.first;
+    const double value = expected.second;
     const auto found = std::find_if(table.metrics.begin(), table.metrics.end(),
                                     [&](const auto& metric) { return metric.first == name; });
     if (found == table.metrics.end()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <opencv2/imgproc.hpp>
 
@@ -12,7 +13,7 @@ namespace ssdq {
 namespace {
 
 constexpr int kMontageGap = 4;  // pixels between images and around them
-const cv::Scalar kMontageGround(48, 48, 48);
+constexpr int kMontageGrey = 48;
 
 // Hue in turns [0, 1), saturation and value in [0, 1].
 cv::Scalar from_hsv(double hue, double saturation, double value) {
@@ -158,7 +159,7 @@ cv::Mat montage(const std::vector<cv::Mat>& images, int columns, int width) {
   for (const int row_height : row_heights) {
     height += row_height + kMontageGap;
   }
-  cv::Mat sheet(height, width, CV_8UC3, kMontageGround);
+  cv::Mat sheet(height, width, CV_8UC3, cv::Scalar::all(kMontageGrey));
   int top = kMontageGap;
   for (size_t i = 0; i < cells.size(); ++i) {
     const int column = static_cast<int>(i) % columns;

@@ -1,5 +1,6 @@
 #include "ssdq/evaluation/detection_store.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <gmock/gmock.h>
