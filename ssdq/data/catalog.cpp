@@ -25,10 +25,10 @@ struct DataRoot {
 };
 
 const std::vector<DataRoot>& data_roots() {
-  static const std::vector<DataRoot> kRoots{
+  static const std::vector<DataRoot> roots{
       {"VOC_ROOT", {"../data/VOCdevkit", "datasets/VOCdevkit"}, "datasets/get_voc.sh"},
       {"COCO_ROOT", {"../data/coco", "datasets/coco"}, "datasets/get_coco.sh"}};
-  return kRoots;
+  return roots;
 }
 
 std::map<std::string, DatasetFormat>& mutable_formats() {
@@ -214,11 +214,12 @@ std::string DatasetCatalog::resolve_root(const std::string& name, const std::str
                  : fmt::format("; set {} to the folder that holds it, or fetch it with {}",
                                variable, root->script);
   }
-  const std::string found = locate(candidates);
+  std::string found = locate(candidates);
   if (!found.empty()) {
     return found;
   }
   std::vector<std::string> tried;
+  tried.reserve(candidates.size());
   for (const fs::path& candidate : candidates) {
     tried.push_back(candidate.string());
   }
@@ -256,6 +257,7 @@ std::unique_ptr<Dataset> DatasetCatalog::open(const std::string& name,
 std::unique_ptr<Dataset> DatasetCatalog::open_all(const std::vector<std::string>& names,
                                                   const OpenOptions& options) const {
   std::vector<std::unique_ptr<Dataset>> parts;
+  parts.reserve(names.size());
   for (const std::string& name : names) {
     parts.push_back(open(name, options));
   }

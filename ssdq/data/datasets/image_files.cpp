@@ -92,7 +92,10 @@ ImageFiles::ImageFiles(fs::path folder, const std::string& what) : folder_(std::
   std::error_code code;
   SSDQ_CHECK_CONFIG(fs::is_directory(folder_, code), "{}: there is no image folder {}", what,
                     folder_.string());
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
+  const fs::directory_iterator entries(folder_, code);
+  SSDQ_CHECK_CONFIG(!code, "{}: the image folder {} cannot be listed: {}", what, folder_.string(),
+                    code.message());
+  for (const fs::directory_entry& entry : entries) {
     const fs::path file = entry.path().filename();
     if (is_image_extension(file)) {
       files_.insert_or_assign(file.string(), file.string());

@@ -160,11 +160,11 @@ bool VocReader::read_object(const pugi::xml_node& node, int number, const std::s
 }  // namespace
 
 const std::vector<std::string>& voc_class_names() {
-  static const std::vector<std::string> kNames{
+  static const std::vector<std::string> names{
       "aeroplane", "bicycle",     "bird",  "boat",        "bottle", "bus",      "car",
       "cat",       "chair",       "cow",   "diningtable", "dog",    "horse",    "motorbike",
       "person",    "pottedplant", "sheep", "sofa",        "train",  "tvmonitor"};
-  return kNames;
+  return names;
 }
 
 std::unique_ptr<Dataset> open_voc(const std::string& name, const DatasetDefinition& definition,
