@@ -12,6 +12,16 @@ namespace ssdq {
 // The network description: named nodes in topological order, one node for each block that a person
 // would name and a kernel would fuse. A value type without tensors: copying a graph copies the
 // network, comparing two compares them. Modules, reports, cost, pruning and export all read it.
+//
+// Sizes are {height, width}. Output sizes, padding and rounding are those of torch.nn with its
+// defaults: convolutions and pools round down (a pool with ceil_mode rounds up, but starts no
+// window in the padding behind the map), average pools count the padding, upsampling repeats
+// pixels.
+//
+// Names: "input"; "backbone.<section index>" or "backbone.<name>" from a cfg file, and
+// "backbone.<...>.l2_norm" for the L2Norm that feature=l2_norm hangs on it; "head.cls.<level>" and
+// "head.box.<level>" (with ".dw" and ".pw" for SSDLite), each followed by an Output named "<its
+// node>.out" ("head.cls.0.out").
 
 enum class Activation { kLinear, kRelu, kRelu6, kLeaky, kHSwish, kSwish, kHSigmoid, kSigmoid };
 
@@ -51,20 +61,23 @@ struct Add {
   double leaky_slope = 0.1;
 };
 
-struct Concat {};  // along channels
+struct Concat {};  // along channels; with a single input the identity (a route to one layer)
 
 struct Upsample {
   int factor = 2;  // nearest neighbour
 };
 
-// x * gate(W2 * inner(W1 * mean_hw(x))), Hu et al., CVPR 2018.
+// activation(x * gate(W2 * inner(W1 * mean_hw(x) + b1) + b2)), Hu et al., CVPR 2018.
+// W1 is [squeeze, channels], W2 [channels, squeeze].
 struct SqueezeExcite {
   int squeeze_channels = 0;
   Activation inner = Activation::kRelu;
   Activation gate = Activation::kSigmoid;
+  Activation activation = Activation::kLinear;
 };
 
-// Channel-wise L2 normalisation with a learned scale per channel (ParseNet).
+// scale[c] * x / |x|, |x| the L2 norm over the channels at each pixel plus 1e-10; one learned scale
+// for each channel (ParseNet, Liu et al., 2015).
 struct L2Norm {
   double initial_scale = 20;
 };
@@ -110,7 +123,10 @@ struct Graph {
   NodeId find(const std::string& name) const;
 };
 
-bool operator==(const Graph& a, const Graph& b);  // origins do not count
+// Origins do not count, nor attributes without effect (a bias under a batch norm, the slope of an
+// activation other than leaky, the kernel of a global pool).
+bool operator==(const Graph& a, const Graph& b);
+bool operator!=(const Graph& a, const Graph& b);
 
 // [channels, height, width] of a node's output.
 struct Shape {
@@ -124,6 +140,12 @@ struct Shape {
 std::vector<Shape> infer_shapes(const Graph& graph);
 
 const char* to_string(Activation activation);  // the cfg word
-const char* kind_name(const Op& op);           // "conv", "depthwise", "pool", ...
+
+// "input", "conv", "depthwise", "max_pool", "avg_pool", "add", "concat", "upsample",
+// "squeeze_excite", "l2_norm", "output". Depthwise: as many groups, more than one, as outputs.
+const char* kind_name(const Op& op);
+
+// "file:line: name", "file: name" or "name": how messages about a node begin.
+std::string place(const Node& node);
 
 }  // namespace ssdq

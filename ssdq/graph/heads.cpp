@@ -1,0 +1,118 @@
+#include "ssdq/graph/heads.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+NodeId push(Graph& graph, std::string name, Op op, NodeId input, bool quantize) {
+  graph.nodes.push_back(
+      {std::move(name), std::move(op), {input}, {quantize, {}, {}}, false, {"head", 0}});
+  return static_cast<NodeId>(graph.nodes.size()) - 1;
+}
+
+Conv square_conv(int out_channels, int kernel) {
+  Conv conv;
+  conv.out_channels = out_channels;
+  conv.kernel = {kernel, kernel};
+  conv.padding = {kernel / 2, kernel / 2};
+  return conv;
+}
+
+// Calls predict(feature, level, stem name, channels) -> node for each level and role and adds the
+// outputs.
+template <typename Predict>
+void append_levels(Graph& graph, const HeadSpec& spec, const Predict& predict) {
+  const auto levels = static_cast<int>(graph.features.size());
+  for (int level = 0; level < levels; ++level) {
+    for (const OutputRole role : {OutputRole::kClass, OutputRole::kBox}) {
+      const bool is_class = role == OutputRole::kClass;
+      const std::string stem = fmt::format("head.{}.{}", is_class ? "cls" : "box", level);
+      const int channels = spec.boxes_per_location[level] * (is_class ? spec.num_classes : 4);
+      const NodeId prediction = predict(graph.features[level], level, stem, channels);
+      push(graph, stem + ".out", Output{role, level}, prediction, false);
+    }
+  }
+}
+
+void append_ssd(Graph& graph, const HeadSpec& spec) {
+  append_levels(graph, spec, [&](NodeId feature, int, const std::string& stem, int channels) {
+    return push(graph, stem, square_conv(channels, 3), feature, spec.quantize);
+  });
+}
+
+void append_ssd_lite(Graph& graph, const HeadSpec& spec) {
+  const std::vector<Shape> shapes = infer_shapes(graph);
+  const int last = static_cast<int>(graph.features.size()) - 1;
+  append_levels(graph, spec, [&](NodeId feature, int level, const std::string& stem, int channels) {
+    NodeId input = feature;
+    if (level != last) {
+      Conv depthwise = square_conv(shapes[feature].channels, 3);
+      depthwise.groups = depthwise.out_channels;
+      depthwise.bias = false;
+      depthwise.batch_norm = BatchNorm{};
+      depthwise.activation = Activation::kRelu6;
+      input = push(graph, stem + ".dw", depthwise, feature, spec.quantize);
+    }
+    return push(graph, stem + ".pw", square_conv(channels, 1), input, spec.quantize);
+  });
+}
+
+}  // namespace
+
+void HeadRegistry::add(HeadBuilder builder) {
+  const std::string name = builder.name;
+  if (!builders_.emplace(name, std::move(builder)).second) {
+    fail("a head named '{}' is registered already", name);
+  }
+}
+
+const HeadBuilder& HeadRegistry::find(const std::string& name) const {
+  const auto it = builders_.find(name);
+  if (it == builders_.end()) {
+    fail_config("MODEL.BOX_HEAD.PREDICTOR: unknown head '{}'; known: {}", name,
+                fmt::join(names(), ", "));
+  }
+  return it->second;
+}
+
+std::vector<std::string> HeadRegistry::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, builder] : builders_) {
+    names.push_back(name);
+  }
+  return names;
+}
+
+HeadRegistry& head_registry() {
+  static HeadRegistry registry = [] {
+    HeadRegistry built_in;
+    built_in.add({"SSDBoxPredictor", "3x3 convolution on each level (SSD)", append_ssd});
+    built_in.add(
+        {"SSDLiteBoxPredictor",
+         "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
+         append_ssd_lite});
+    return built_in;
+  }();
+  return registry;
+}
+
+void append_heads(Graph& graph, const HeadSpec& spec) {
+  const HeadBuilder& builder = head_registry().find(spec.predictor);
+  if (graph.features.size() != spec.boxes_per_location.size()) {
+    fail_config("the backbone has {} features, but MODEL.PRIORS.BOXES_PER_LOCATION has {} entries",
+                graph.features.size(), spec.boxes_per_location.size());
+  }
+  if (spec.num_classes < 2) {
+    fail_config("MODEL.NUM_CLASSES: expected at least 2 (background and one class), got {}",
+                spec.num_classes);
+  }
+  builder.append(graph, spec);
+}
+
+}  // namespace ssdq

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ssdq/graph/graph.h"
+
+namespace ssdq {
+
+// The prediction heads of a detector, one pair (classes, boxes) for each feature of the backbone.
+struct HeadSpec {
+  std::string predictor = "SSDBoxPredictor";
+  std::vector<int> boxes_per_location;  // of each level
+  int num_classes = 21;                 // background included
+  bool quantize = false;                // marks the heads' convolutions for quantization
+};
+
+struct HeadBuilder {
+  std::string name;
+  std::string summary;  // one line for lists
+  std::function<void(Graph&, const HeadSpec&)> append;
+};
+
+// Predictors by name. A project adds its own before it builds a detector; its `append` adds nodes
+// and, for each level, an Output of role class with boxes * num_classes channels and one of role
+// box with boxes * 4, box-major: channel = box * values + value.
+class HeadRegistry {
+ public:
+  // Throws Error if the name is taken.
+  void add(HeadBuilder builder);
+  // Throws ConfigError listing the known names.
+  const HeadBuilder& find(const std::string& name) const;
+  std::vector<std::string> names() const;
+
+ private:
+  std::map<std::string, HeadBuilder> builders_;
+};
+
+// Holds SSDBoxPredictor (a 3x3 convolution for each level and role: "head.cls.<level>",
+// "head.box.<level>") and SSDLiteBoxPredictor (depthwise 3x3 - BN - ReLU6 "....dw", then a 1x1
+// convolution "....pw"; on the last level only the latter). All predictions have a bias.
+HeadRegistry& head_registry();
+
+// Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths
+// disagree.
+void append_heads(Graph& graph, const HeadSpec& spec);
+
+}  // namespace ssdq
