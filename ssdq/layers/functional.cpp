@@ -1,0 +1,67 @@
+#include "ssdq/layers/functional.h"
+
+#include <utility>
+
+#include <torch/torch.h>
+
+namespace ssdq {
+namespace {
+
+// Written with clamp where LibTorch 1.13 has no bfloat16 backward of the named operator.
+torch::Tensor hard_sigmoid(const torch::Tensor& x) { return (x + 3).clamp(0, 6) / 6; }
+
+}  // namespace
+
+torch::Tensor activate(const torch::Tensor& x, Activation activation, double slope) {
+  switch (activation) {
+    case Activation::kLinear:
+      return x;
+    case Activation::kRelu:
+      return torch::relu(x);
+    case Activation::kRelu6:
+      return x.clamp(0, 6);
+    case Activation::kLeaky:
+      return torch::leaky_relu(x, slope);
+    case Activation::kHSwish:
+      return x.scalar_type() == torch::kFloat ? torch::hardswish(x) : x * hard_sigmoid(x);
+    case Activation::kSwish:
+      return torch::silu(x);
+    case Activation::kHSigmoid:
+      return hard_sigmoid(x);
+    case Activation::kSigmoid:
+      return torch::sigmoid(x);
+  }
+  return x;
+}
+
+torch::Tensor activate_fresh(torch::Tensor x, Activation activation, double slope) {
+  return activation == Activation::kRelu ? x.relu_() : activate(x, activation, slope);
+}
+
+torch::Tensor pool(const torch::Tensor& x, const Pool& options) {
+  if (options.global) {
+    return options.kind == PoolKind::kMax ? x.amax({2, 3}, true) : x.mean({2, 3}, true);
+  }
+  const std::vector<int64_t> kernel{options.kernel.height, options.kernel.width};
+  const std::vector<int64_t> stride{options.stride.height, options.stride.width};
+  const std::vector<int64_t> padding{options.padding.height, options.padding.width};
+  if (options.kind == PoolKind::kMax) {
+    return torch::max_pool2d(x, kernel, stride, padding, 1, options.ceil_mode);
+  }
+  return torch::avg_pool2d(x, kernel, stride, padding, options.ceil_mode);
+}
+
+torch::Tensor add(const std::vector<torch::Tensor>& inputs, const Add& options) {
+  torch::Tensor sum = inputs.at(0) + inputs.at(1);
+  for (size_t i = 2; i < inputs.size(); ++i) {
+    sum = sum + inputs[i];
+  }
+  return activate_fresh(std::move(sum), options.activation, options.leaky_slope);
+}
+
+torch::Tensor upsample(const torch::Tensor& x, const Upsample& options) {
+  const std::vector<double> factors(2, options.factor);
+  return torch::upsample_nearest2d(x, c10::nullopt, at::ArrayRef<double>(factors));
+}
+
+}  // namespace ssdq

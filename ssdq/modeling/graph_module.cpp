@@ -1,0 +1,147 @@
+#include "ssdq/modeling/graph_module.h"
+
+#include <algorithm>
+
+#include <torch/torch.h>
+
+#include "ssdq/layers/functional.h"
+#include "ssdq/layers/l2_norm.h"
+#include "ssdq/layers/squeeze_excite.h"
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+class ContainerImpl : public torch::nn::Module {};
+
+}  // namespace
+
+// Makes what runs one node and registers its module.
+struct GraphModuleImpl::StepBuilder {
+  GraphModuleImpl& self;
+  const Node& node;
+  int64_t in_channels;
+  const GraphQuantization& quantization;
+
+  static Step pass() {
+    return [](const Inputs& x) { return x[0]; };
+  }
+
+  template <typename Holder>
+  Step owned(Holder layer) {
+    self.register_dotted(node.name, layer.ptr());
+    return [layer](const Inputs& x) mutable { return layer->forward(x[0]); };
+  }
+
+  Step operator()(const Input&) { return pass(); }
+  Step operator()(const Output&) { return pass(); }
+
+  Step operator()(const Conv& conv) {
+    ConvBlockOptions options;
+    options.in_channels = in_channels;
+    options.conv = conv;
+    const auto entry = quantization.plan.find(node.name);
+    if (quantization.method && entry != quantization.plan.end()) {
+      const NodeQuantization& plan = entry->second;
+      options.weight_quantizer =
+          quantization.method->weight_quantizer({plan.wbits, true, conv.out_channels, node.name});
+      options.input_quantizer = quantization.method->activation_quantizer(
+          {plan.abits, plan.input_signed, in_channels, node.name});
+    }
+    ConvBlock block(std::move(options));
+    self.convolutions_.emplace_back(node.name, block);
+    return owned(block);
+  }
+
+  Step operator()(const Pool& options) {
+    return [options](const Inputs& x) { return pool(x[0], options); };
+  }
+  Step operator()(const Add& options) {
+    return [options](const Inputs& x) { return add(x, options); };
+  }
+  Step operator()(const Concat&) {
+    return [](const Inputs& x) { return x.size() == 1 ? x[0] : torch::cat(x, 1); };
+  }
+  Step operator()(const Upsample& options) {
+    return [options](const Inputs& x) { return upsample(x[0], options); };
+  }
+  Step operator()(const SqueezeExcite& op) {
+    return owned(SqueezeExciteLayer(SqueezeExciteOptions{in_channels, op}));
+  }
+  Step operator()(const L2Norm& op) {
+    return owned(L2NormLayer(L2NormOptions{in_channels, op.initial_scale}));
+  }
+};
+
+GraphModuleImpl::GraphModuleImpl(Graph graph, const std::vector<Shape>& shapes,
+                                 const GraphQuantization& quantization, std::vector<NodeId> wanted)
+    : graph_(std::move(graph)), wanted_(std::move(wanted)) {
+  const size_t count = graph_.nodes.size();
+  SSDQ_CHECK(shapes.size() == count, "{} shapes for a graph of {} nodes", shapes.size(), count);
+  std::vector<size_t> last_use(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Node& node = graph_.nodes[i];
+    const int channels = node.inputs.empty() ? 0 : shapes[node.inputs.front()].channels;
+    steps_.push_back(std::visit(StepBuilder{*this, node, channels, quantization}, node.op));
+    last_use[i] = i;
+    for (const NodeId input : node.inputs) {
+      last_use[input] = i;
+    }
+  }
+  expired_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (std::find(wanted_.begin(), wanted_.end(), static_cast<NodeId>(i)) == wanted_.end()) {
+      expired_[last_use[i]].push_back(static_cast<NodeId>(i));
+    }
+  }
+}
+
+void GraphModuleImpl::register_dotted(const std::string& name,
+                                      std::shared_ptr<torch::nn::Module> module) {
+  torch::nn::Module* parent = this;
+  size_t begin = 0;
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
+    const std::string segment = name.substr(begin, dot - begin);
+    const auto children = parent->named_children();
+    const auto* child = children.find(segment);
+    parent = child != nullptr
+                 ? child->get()
+                 : parent->register_module(segment, std::make_shared<ContainerImpl>()).get();
+    begin = dot + 1;
+  }
+  const std::string leaf = name.substr(begin);
+  SSDQ_CHECK(!parent->named_children().contains(leaf),
+             "node '{}': its name is also the prefix of another node's name", name);
+  parent->register_module(leaf, std::move(module));
+}
+
+std::vector<torch::Tensor> GraphModuleImpl::run(const torch::Tensor& images) {
+  std::vector<torch::Tensor> outputs(graph_.nodes.size());
+  Inputs inputs;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    inputs.clear();
+    for (const NodeId input : graph_.nodes[i].inputs) {
+      inputs.push_back(outputs[input]);
+    }
+    if (inputs.empty()) {
+      inputs.push_back(images);
+    }
+    outputs[i] = steps_[i](inputs);
+    for (const NodeId id : expired_[i]) {
+      outputs[id].reset();
+    }
+  }
+  std::vector<torch::Tensor> result;
+  for (const NodeId id : wanted_) {
+    result.push_back(outputs[id]);
+  }
+  return result;
+}
+
+void GraphModuleImpl::fold_batch_norm() {
+  for (auto& entry : convolutions_) {
+    entry.second->fold_batch_norm();
+  }
+}
+
+}  // namespace ssdq

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include "ssdq/graph/graph.h"
+#include "ssdq/layers/conv_block.h"
+#include "ssdq/quantization/policy.h"
+#include "ssdq/quantization/quantizer.h"
+
+namespace ssdq {
+
+// How the convolutions of a graph are quantized; a null method means not at all.
+struct GraphQuantization {
+  std::shared_ptr<const QuantizationMethod> method;
+  QuantizationPlan plan;
+};
+
+// A graph as LibTorch modules. The tensors of node "backbone.3" are named "backbone.3.weight",
+// "backbone.3.bn.running_mean" and so on.
+class GraphModuleImpl : public torch::nn::Module {
+ public:
+  // `shapes` are those of infer_shapes(graph); `wanted` are the nodes whose outputs forward
+  // returns.
+  GraphModuleImpl(Graph graph, const std::vector<Shape>& shapes,
+                  const GraphQuantization& quantization, std::vector<NodeId> wanted);
+
+  // images [N, C, H, W] in any memory format -> the wanted outputs, in the order asked for. Tensors
+  // are freed after their last use.
+  std::vector<torch::Tensor> run(const torch::Tensor& images);
+  std::vector<torch::Tensor> forward(const torch::Tensor& images) { return run(images); }
+
+  // Folds the batch norm of each convolution; see ConvBlockImpl::fold_batch_norm.
+  void fold_batch_norm();
+
+  const Graph& graph() const { return graph_; }
+
+  // The convolutions with the names of their nodes, in node order.
+  const std::vector<std::pair<std::string, ConvBlock>>& convolutions() const {
+    return convolutions_;
+  }
+
+ private:
+  using Inputs = std::vector<torch::Tensor>;
+  using Step = std::function<torch::Tensor(const Inputs&)>;
+  struct StepBuilder;
+
+  void register_dotted(const std::string& name, std::shared_ptr<torch::nn::Module> module);
+
+  Graph graph_;
+  std::vector<NodeId> wanted_;
+  std::vector<Step> steps_;                   // by node
+  std::vector<std::vector<NodeId>> expired_;  // by node: outputs not needed after it
+  std::vector<std::pair<std::string, ConvBlock>> convolutions_;
+};
+TORCH_MODULE(GraphModule);
+
+}  // namespace ssdq

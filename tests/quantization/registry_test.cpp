@@ -1,0 +1,40 @@
+#include "ssdq/quantization/registry.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "ssdq/quantization/build.h"
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+QuantizationConfig with_type(const std::string& type) {
+  QuantizationConfig config;
+  config.type = type;
+  return config;
+}
+
+TEST(QuantizerRegistry, FindsMethodsInAnyCaseAndNoneAsNull) {
+  QuantizerRegistry registry;
+  register_quantizers(registry);
+  EXPECT_NE(build_quantization_method(registry, with_type("DoReFa")), nullptr);
+  EXPECT_EQ(build_quantization_method(registry, with_type("no")), nullptr);
+  EXPECT_EQ(build_quantization_method(registry, with_type("None")), nullptr);
+}
+
+TEST(QuantizerRegistry, NamesTheKnownMethodsForAnUnknownOne) {
+  QuantizerRegistry registry;
+  register_quantizers(registry);
+  try {
+    build_quantization_method(registry, with_type("doreffa"));
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("unknown name 'doreffa'"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("dorefa"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ssdq
