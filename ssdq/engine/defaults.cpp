@@ -1,6 +1,7 @@
 #include "ssdq/engine/defaults.h"
 
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include <torch/torch.h>
@@ -36,12 +37,12 @@ TrainLoaderOptions train_loader_options(const Experiment& experiment) {
   TrainLoaderOptions options;
   options.batch_size = config.solver.batch_size;
   options.image_size = config.input.image_size;
-  options.mean = config.input.pixel_mean;
-  options.std = config.input.pixel_std;
+  options.normalization = make_normalization(config.input);
   options.augmentation = config.augmentation;
   options.seed = static_cast<uint64_t>(config.seed);
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
+  options.batch_threads = experiment.threads.compute;
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
   options.sanitize = [policy, classes = config.model.num_classes](const Record& record, Size2 size) {
@@ -61,7 +62,7 @@ CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& exper
   const auto class_names = join(run.dataset->class_names(), "\n");
   return [detector, optimizer, ema, class_names, &experiment](Trainer& trainer, int64_t iterations) {
     Checkpoint checkpoint;
-    checkpoint.model = state_of(*detector);
+    checkpoint.model = state(*detector);
     checkpoint.optimizer = optimizer_state(*optimizer, *detector);
     checkpoint.hooks = trainer.hook_states();
     if (ema) {
@@ -93,12 +94,11 @@ EvalHook::Metrics metrics_of(const std::vector<EvaluationResult>& results) {
 }
 
 EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& experiment, Trainer& trainer) {
-  Detector detector = run.detector;
+  std::optional<EmaScope> averages;
   if (run.ema) {
-    detector = build_detector(experiment);
-    load_state(*detector, state_of(*run.detector));
-    load_state(*detector, run.ema->state());
+    averages.emplace(*run.ema);
   }
+  Detector detector = run.detector;
   *run.last_results = evaluate(detector, experiment);
   log_results(*run.last_results);
   put_sample_images(detector, experiment, trainer.events());
@@ -133,9 +133,12 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   auto run = std::make_unique<TrainingRun>();
   run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
   run->detector = build_detector(experiment);
+  if (!resume) {
+    load_initial_weights(run->detector, experiment);
+  }
   run->optimizer = make_optimizer(*run->detector, solver);
   if (solver.ema > 0) {
-    run->ema = std::make_shared<Ema>(*run->detector, solver.ema);
+    run->ema = std::make_shared<Ema>(run->detector.ptr(), solver.ema);
   }
   if (!dry_run) {
     run->checkpointer =
@@ -149,24 +152,15 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
 }
 
 int64_t start_training(TrainingRun& run, const Experiment& experiment) {
-  load_initial_weights(run.detector, experiment);
-  if (run.ema) {
-    run.ema->reset();
-  }
   run.loader = std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), 0);
   return 0;
 }
 
 int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   const auto path = run.checkpointer->latest();
-  if (!path) {
-    log_info("nothing to resume in {}: starting afresh", experiment.config.output_dir);
-    return start_training(run, experiment);
-  }
+  SSDQ_CHECK(path.has_value(), "{}: nothing to resume there; leave --resume out to start", experiment.config.output_dir);
   const Checkpoint checkpoint = load_checkpoint(*path);
-  const LoadReport report = load_state(*run.detector, checkpoint.model);
-  SSDQ_CHECK(report.ok(), "{}: the checkpoint to resume is of another network than the configuration describes:\n{}", *path,
-             report.text());
+  load_state_strict(*run.detector, checkpoint.model, *path);
   load_optimizer_state(*run.optimizer, *run.detector, checkpoint.optimizer);
   if (run.ema) {
     run.ema->load_state(checkpoint.ema);

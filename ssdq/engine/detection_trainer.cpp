@@ -36,8 +36,6 @@ torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_
   return channels_last ? images : images.contiguous();
 }
 
-bool use_channels_last(const Experiment& experiment) { return experiment.config.solver.channels_last != "off"; }
-
 DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detector,
                                    std::shared_ptr<torch::optim::Optimizer> optimizer, BatchSource next_batch)
     : experiment_(experiment),
@@ -49,7 +47,7 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
   const auto device = experiment_.device;
   DetectorOutput output;
   {
-    const Bf16Autocast autocast(experiment_.config.solver.bf16, device);
+    const Bf16Autocast autocast(device, experiment_.config.solver.bf16);
     output = detector_->forward(images_of(batch, device, use_channels_last(experiment_)));
   }
   return multibox_loss(output.class_logits, output.box_regression, labels_of(batch, device),
@@ -80,7 +78,7 @@ void DetectionTrainer::run_step() {
   total.backward();
   after_backward();
   if (const double largest = experiment_.config.solver.clip_gradients; largest > 0) {
-    events().put("grad_norm", clip_gradients(*detector_, largest));
+    events().put("grad_norm", clip_gradients(detector_->parameters(), largest));
   }
   optimizer_->step();
 }

@@ -42,7 +42,4 @@ class DetectionTrainer : public Trainer {
 // `channels_last` is false. The tensor may alias the batch.
 torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_last);
 
-// Whether SOLVER.CHANNELS_LAST means channels-last for this device; "auto" is on.
-bool use_channels_last(const Experiment& experiment);
-
 }  // namespace ssdq

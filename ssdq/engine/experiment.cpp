@@ -7,6 +7,9 @@
 
 #include "ssdq/config/validate.h"
 #include "ssdq/graph/cfg_file.h"
+#include "ssdq/graph/features.h"
+#include "ssdq/modeling/state.h"
+#include "ssdq/quantization/build.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -32,17 +35,19 @@ Graph build_graph(const Config& config, const std::string& cfg_path, const Regis
   head.boxes_per_location = boxes_per_location(config.model.priors);
   head.num_classes = config.model.num_classes;
   head.quantize = config.quantization.final_layer;
-  check_features(graph, config.model.backbone.out_channels, config.model.priors.feature_maps,
-                 static_cast<int>(head.boxes_per_location.size()));
-  registries.heads.append(graph, head);
+  const PriorsConfig& priors = config.model.priors;
+  check_features(graph, config.model.backbone.out_channels, priors.feature_maps,
+                 {{"MODEL.PRIORS.STRIDES", priors.strides.size()},
+                  {"MODEL.PRIORS.MIN_SIZES", priors.min_sizes.size()},
+                  {"MODEL.PRIORS.ASPECT_RATIOS", priors.aspect_ratios.size()}});
+  append_heads(registries.heads, graph, head);
   return graph;
 }
 
 std::vector<Size2> feature_maps(const Graph& graph) {
-  const auto shapes = infer_shapes(graph);
   std::vector<Size2> maps;
-  for (const NodeId feature : graph.features) {
-    maps.push_back(shapes[static_cast<size_t>(feature)].size);
+  for (const Shape& shape : feature_shapes(graph)) {
+    maps.push_back(shape.size);
   }
   return maps;
 }
@@ -68,11 +73,16 @@ Experiment build_experiment(const Config& config, const std::string& config_file
   return experiment;
 }
 
+bool use_channels_last(const Experiment& experiment) { return experiment.config.solver.channels_last != "off"; }
+
 Detector build_detector(const Experiment& experiment) {
   const Config& config = experiment.config;
-  const auto method = experiment.registries->quantizers.create(config.quantization);
+  const auto method = build_quantization_method(experiment.registries->quantizers, config.quantization);
   Detector detector(experiment.graph, config.model.num_classes, method, config.quantization);
   detector->to(experiment.device);
+  if (use_channels_last(experiment)) {
+    to_channels_last(*detector);
+  }
   return detector;
 }
 

@@ -36,6 +36,9 @@ struct Experiment {
 // Throws ConfigError.
 Experiment build_experiment(const Config& config, const std::string& config_file, Registries& registries);
 
+// Whether images and weights are channels-last in memory (SOLVER.CHANNELS_LAST; "auto" is on).
+bool use_channels_last(const Experiment& experiment);
+
 // A detector with fresh random weights (torch's default generator) on the experiment's device.
 Detector build_detector(const Experiment& experiment);
 

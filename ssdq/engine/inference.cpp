@@ -22,7 +22,7 @@ std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& po
   const torch::NoGradGuard no_grad;
   DetectorOutput output;
   {
-    const Bf16Autocast autocast(experiment.config.solver.bf16, experiment.device);
+    const Bf16Autocast autocast(experiment.device, experiment.config.solver.bf16);
     output = detector->forward(images);
   }
   const auto logits = output.class_logits.to(torch::kCPU, torch::kFloat32).contiguous();
@@ -30,15 +30,15 @@ std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& po
   return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes, torch::get_num_threads());
 }
 
-TestLoaderOptions test_loader_options(const Experiment& experiment) {
+LoaderOptions test_loader_options(const Experiment& experiment) {
   const Config& config = experiment.config;
-  TestLoaderOptions options;
+  LoaderOptions options;
   options.batch_size = config.test.batch_size;
   options.image_size = config.input.image_size;
-  options.mean = config.input.pixel_mean;
-  options.std = config.input.pixel_std;
+  options.normalization = make_normalization(config.input);
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
+  options.batch_threads = experiment.threads.compute;
   return options;
 }
 
@@ -56,7 +56,7 @@ EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment, c
 Detections detect(Detector& detector, const PostProcessor& post_processor, const Experiment& experiment,
                   const cv::Mat& rgb) {
   const Config& config = experiment.config;
-  const Batch batch = make_test_batch(rgb, config.input.image_size, config.input.pixel_mean, config.input.pixel_std);
+  const Batch batch = make_test_batch(rgb, config.input.image_size, make_normalization(config.input));
   const auto images = images_of(batch, experiment.device, use_channels_last(experiment));
   return detect_batch(detector, post_processor, experiment, images, batch.original_sizes).front();
 }
@@ -78,7 +78,7 @@ std::vector<EvaluationResult> evaluate(Detector& detector, const Experiment& exp
   Detector measured = detector;
   if (experiment.config.test.bn_fuse) {
     measured = build_detector(experiment);
-    load_state(*measured, state_of(*detector));
+    load_state(*measured, state(*detector));
     measured->fold_batch_norm();
   }
   std::vector<EvaluationResult> results;

@@ -52,7 +52,7 @@ ComponentList format_list() {
 
 Registries builtin_registries() {
   Registries registries;
-  register_heads(registries.heads);
+  registries.heads = builtin_heads();
   register_quantizers(registries.quantizers);
   return registries;
 }

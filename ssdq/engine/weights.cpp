@@ -29,10 +29,7 @@ bool is_quantizer_state(const std::string& name) { return name.find("quantizer")
 void refuse_differences(LoadReport report, const std::string& path) {
   auto& missing = report.missing;
   missing.erase(std::remove_if(missing.begin(), missing.end(), is_quantizer_state), missing.end());
-  if (!report.ok()) {
-    fail("{}: the checkpoint is of another network than MODEL.BACKBONE.CFG and MODEL.BOX_HEAD describe:\n{}", path,
-         report.text());
-  }
+  SSDQ_CHECK(report.fits(), "{}", describe(report, path));
 }
 
 void load_backbone(Detector& detector, const std::string& path) {

@@ -89,21 +89,17 @@ std::vector<std::string> HeadRegistry::names() const {
   return names;
 }
 
-HeadRegistry& head_registry() {
-  static HeadRegistry registry = [] {
-    HeadRegistry built_in;
-    built_in.add({"SSDBoxPredictor", "3x3 convolution on each level (SSD)", append_ssd});
-    built_in.add(
-        {"SSDLiteBoxPredictor",
-         "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
-         append_ssd_lite});
-    return built_in;
-  }();
-  return registry;
+HeadRegistry builtin_heads() {
+  HeadRegistry heads;
+  heads.add({"SSDBoxPredictor", "3x3 convolution on each level (SSD)", append_ssd});
+  heads.add({"SSDLiteBoxPredictor",
+             "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
+             append_ssd_lite});
+  return heads;
 }
 
-void append_heads(Graph& graph, const HeadSpec& spec) {
-  const HeadBuilder& builder = head_registry().find(spec.predictor);
+void append_heads(const HeadRegistry& heads, Graph& graph, const HeadSpec& spec) {
+  const HeadBuilder& builder = heads.find(spec.predictor);
   if (graph.features.size() != spec.boxes_per_location.size()) {
     fail_config("the backbone has {} features, but MODEL.PRIORS.BOXES_PER_LOCATION has {} entries",
                 graph.features.size(), spec.boxes_per_location.size());

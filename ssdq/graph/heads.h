@@ -41,10 +41,10 @@ class HeadRegistry {
 // Holds SSDBoxPredictor (a 3x3 convolution for each level and role: "head.cls.<level>",
 // "head.box.<level>") and SSDLiteBoxPredictor (depthwise 3x3 - BN - ReLU6 "....dw", then a 1x1
 // convolution "....pw"; on the last level only the latter). All predictions have a bias.
-HeadRegistry& head_registry();
+HeadRegistry builtin_heads();
 
 // Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths
 // disagree.
-void append_heads(Graph& graph, const HeadSpec& spec);
+void append_heads(const HeadRegistry& heads, Graph& graph, const HeadSpec& spec);
 
 }  // namespace ssdq

@@ -8,10 +8,9 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-namespace ssdq {
+#include "ssdq/checkpoint/state.h"
 
-// Named tensors, in the order of the network.
-using State = std::vector<std::pair<std::string, torch::Tensor>>;
+namespace ssdq {
 
 // Parameters and buffers of a module and its children, module by module; they share storage with
 // it.

@@ -9,9 +9,9 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-namespace ssdq {
+#include "ssdq/checkpoint/state.h"
 
-using State = std::vector<std::pair<std::string, torch::Tensor>>;
+namespace ssdq {
 
 // Exponential moving average of a module's parameters and floating-point buffers:
 // average <- d average + (1 - d) value, d = min(decay, (1 + n) / (10 + n)) after n updates, so that

@@ -8,9 +8,9 @@
 #include <torch/optim/optimizer.h>
 #include <torch/types.h>
 
-namespace ssdq {
+#include "ssdq/checkpoint/state.h"
 
-using State = std::vector<std::pair<std::string, torch::Tensor>>;
+namespace ssdq {
 
 // What an SGD or AdamW optimizer remembers of each parameter of `module`, named
 // "<parameter>.momentum_buffer", ".exp_avg", ".exp_avg_sq" and ".step" (int64 scalar). Parameters
