@@ -105,7 +105,7 @@ class ShapeInference {
       refuse("filters, groups, size, stride and dilation must be at least 1 and pad at least 0");
     }
     if (in().channels % op.groups != 0 || op.out_channels % op.groups != 0) {
-      refuse("{} groups divide neither or only one of {} input and {} output channels", op.groups,
+      refuse("{} groups do not divide both {} input and {} output channels", op.groups,
              in().channels, op.out_channels);
     }
     const Size2 extent{op.dilation.height * (op.kernel.height - 1) + 1,
