@@ -206,8 +206,8 @@ TEST_P(Backbone, BuildsForAWideImage) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, Backbone, testing::ValuesIn(kModels), [](const auto& info) {
-  return info.param.cfg + "_" + std::to_string(info.param.classes);
+INSTANTIATE_TEST_SUITE_P(Shipped, Backbone, testing::ValuesIn(kModels), [](const auto& case_info) {
+  return case_info.param.cfg + "_" + std::to_string(case_info.param.classes);
 });
 
 TEST(Backbones, CostAsMuchAsPublished) {
@@ -233,7 +233,7 @@ TEST(Backbones, MatchPublishedCheckpointSizes) {
 }
 
 TEST(Backbones, QuantizeAllConvolutionsButTheFirst) {
-  for (const std::string& name : {"vgg_bn_ssd300", "mobilenet_v2_ssd320", "vgg_mini_ssd300"}) {
+  for (const std::string name : {"vgg_bn_ssd300", "mobilenet_v2_ssd320", "vgg_mini_ssd300"}) {
     Graph quantized = backbone(name + "_quan", {300, 300});
     bool first = true;
     for (auto& node : quantized.nodes) {

@@ -48,7 +48,7 @@ TEST(CfgFile, ReadsTheFormatOfTheFork) {
   EXPECT_FALSE(graph.nodes[4].backbone);
   EXPECT_EQ(graph.nodes[6].name, "backbone.4.l2_norm");
   EXPECT_EQ(std::get<L2Norm>(graph.nodes[6].op).initial_scale, 20);
-  EXPECT_EQ(graph.nodes[5].origin.line, 34);
+  EXPECT_EQ(graph.nodes[5].origin.line, 35);
 }
 
 TEST(CfgFile, TheNextSectionReadsTheValueBeforeL2Norm) {
