@@ -148,6 +148,8 @@ INSTANTIATE_TEST_SUITE_P(
             kLast + "[upsample]\nstride=2\n[route]\nlayers=0,1\n",
             "x.cfg:8: backbone.2: joins a 64x96 map (backbone.1) to a 32x48 map (backbone.0); all "
             "maps must have one size"},
+        BadCfg{kLast + "[upsample]\nstride=64\n[upsample]\nstride=64\n",
+               "x.cfg:8: backbone.2: 64 times a 2048x3072 map is more than 65536 pixels a side"},
         BadCfg{kLast + "[maxpool]\nsize=2\nstride=1\npad=2\n",
                "x.cfg:6: backbone.1: pad 2x2 is more than half of size 2x2"}));
 
