@@ -10,6 +10,8 @@
 namespace ssdq {
 namespace {
 
+constexpr int kMaxSide = 65536;
+
 std::string text(Size2 size) { return fmt::format("{}x{}", size.height, size.width); }
 
 std::string text(const Shape& shape) {
@@ -105,7 +107,7 @@ class ShapeInference {
       refuse("filters, groups, size, stride and dilation must be at least 1 and pad at least 0");
     }
     if (in().channels % op.groups != 0 || op.out_channels % op.groups != 0) {
-      refuse("{} groups divide neither or only one of {} input and {} output channels", op.groups,
+      refuse("{} groups do not divide both {} input and {} output channels", op.groups,
              in().channels, op.out_channels);
     }
     const Size2 extent{op.dilation.height * (op.kernel.height - 1) + 1,
@@ -154,6 +156,10 @@ class ShapeInference {
   Shape shape(const Upsample& op) const {
     if (op.factor < 1) {
       refuse("the factor must be at least 1, got {}", op.factor);
+    }
+    if (std::max(in().size.height, in().size.width) > kMaxSide / op.factor) {
+      refuse("{} times a {} map is more than {} pixels a side", op.factor, text(in().size),
+             kMaxSide);
     }
     return {in().channels, {in().size.height * op.factor, in().size.width * op.factor}};
   }
