@@ -1,7 +1,5 @@
 #include "ssdq/quantization/dorefa_quantizer.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -10,6 +8,7 @@
 
 #include "ssdq/quantization/dorefa_kernels.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
@@ -17,9 +16,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_kernel(const torch::Tensor& x) {
-  return x.device().is_cpu() && x.scalar_type() == torch::kFloat &&
-         x.is_non_overlapping_and_dense();
+bool has_kernel(const torch::Tensor& x, torch::ScalarType type) {
+  return x.device().is_cpu() && x.scalar_type() == type && x.is_non_overlapping_and_dense();
 }
 
 torch::Tensor with_strides_of(const torch::Tensor& like, const torch::Tensor& x) {
@@ -39,7 +37,7 @@ struct WeightFunction : torch::autograd::Function<WeightFunction> {
     torch::Tensor m = flat.index_select(0, place).abs_();
     m = torch::where(m > 1e-30, m, torch::ones_like(m));
     context->save_for_backward({t, place, m});
-    if (has_kernel(t)) {
+    if (has_kernel(t, torch::kFloat)) {
       torch::Tensor q = torch::empty_like(t);
       dorefa_quantize_weights(t.data_ptr<float>(), m.item<float>(), static_cast<float>(levels),
                               q.data_ptr<float>(), t.numel());
@@ -71,11 +69,12 @@ struct ActivationFunction : torch::autograd::Function<ActivationFunction> {
     context->saved_data["scale"] = scale;
     context->saved_data["low"] = low;
     context->saved_data["gain"] = gain;
-    if (has_kernel(x)) {
-      torch::Tensor q = torch::empty_like(x);
-      dorefa_quantize_activations(x.data_ptr<float>(), pack(scale, low, levels, gain),
-                                  q.data_ptr<float>(), x.numel());
-      return q;
+    const DoReFaRange range = pack(scale, low, levels, gain);
+    if (has_kernel(x, torch::kFloat)) {
+      return quantize<float>(x, range);
+    }
+    if (has_kernel(x, torch::kBFloat16)) {
+      return quantize<c10::BFloat16>(x, range);
     }
     const auto type = x.scalar_type();
     const bool narrow = type == torch::kBFloat16 || type == torch::kHalf;
@@ -89,16 +88,33 @@ struct ActivationFunction : torch::autograd::Function<ActivationFunction> {
     const double low = context->saved_data["low"].toDouble();
     const double gain = context->saved_data["gain"].toDouble();
     const torch::Tensor g = with_strides_of(x, gradients[0]);
+    const DoReFaRange range = pack(scale, low, 1, gain);
     torch::Tensor gx;
-    if (has_kernel(x) && has_kernel(g)) {
-      gx = torch::empty_like(x);
-      dorefa_activation_gradient(x.data_ptr<float>(), g.data_ptr<float>(),
-                                 pack(scale, low, 1, gain), gx.data_ptr<float>(), x.numel());
+    if (has_kernel(x, torch::kFloat)) {
+      gx = gradient<float>(x, g, range);
+    } else if (has_kernel(x, torch::kBFloat16)) {
+      gx = gradient<c10::BFloat16>(x, g, range);
     } else {
       const torch::Tensor inside = (x >= low / scale).logical_and_(x <= 1 / scale);
       gx = (g * inside).mul_(scale * gain);
     }
     return {gx, torch::Tensor(), torch::Tensor(), torch::Tensor(), torch::Tensor()};
+  }
+
+  template <typename T>
+  static torch::Tensor quantize(const torch::Tensor& x, DoReFaRange range) {
+    torch::Tensor q = torch::empty_like(x);
+    dorefa_quantize_activations(x.data_ptr<T>(), range, q.data_ptr<T>(), x.numel());
+    return q;
+  }
+
+  // `g` has the strides and type of `x`.
+  template <typename T>
+  static torch::Tensor gradient(const torch::Tensor& x, const torch::Tensor& g, DoReFaRange range) {
+    torch::Tensor gx = torch::empty_like(x);
+    dorefa_activation_gradient(x.data_ptr<T>(), g.data_ptr<T>(), range, gx.data_ptr<T>(),
+                               x.numel());
+    return gx;
   }
 
   static DoReFaRange pack(double scale, double low, double levels, double gain) {
@@ -115,13 +131,11 @@ double positive_number(const std::string& key, const std::string& text) {
   return value;
 }
 
-bool truth_value(const std::string& key, std::string text) {
-  const std::string given = text;
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  SSDQ_CHECK_CONFIG(text == "true" || text == "false",
-                    "QUANTIZATION.OPTIONS.{} must be true or false, got '{}'", key, given);
-  return text == "true";
+bool truth_value(const std::string& key, const std::string& text) {
+  const std::string word = to_lower(text);
+  SSDQ_CHECK_CONFIG(word == "true" || word == "false",
+                    "QUANTIZATION.OPTIONS.{} must be true or false, got '{}'", key, text);
+  return word == "true";
 }
 
 class DoReFa : public QuantizationMethod {

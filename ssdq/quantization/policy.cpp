@@ -1,7 +1,8 @@
 #include "ssdq/quantization/policy.h"
 
 #include <algorithm>
-#include <cctype>
+
+#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
@@ -43,9 +44,7 @@ bool is_head(const Node& node) { return node.name.rfind("head.", 0) == 0; }
 }  // namespace
 
 bool quantization_enabled(const QuantizationConfig& config) {
-  std::string type = config.type;
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string type = to_lower(config.type);
   return !type.empty() && type != "none" && type != "no";
 }
 

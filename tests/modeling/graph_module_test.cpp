@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "ssdq/layers/autocast.h"
 #include "ssdq/modeling/state.h"
 #include "tests/modeling/graph_builder.h"
 
@@ -15,8 +16,8 @@ namespace {
 using testing::append;
 using testing::conv;
 
-TEST(GraphModule, EqualsTheSameNetworkWrittenInLibTorch) {
-  torch::manual_seed(1);
+// One node of each operator that a backbone may have; the last is an L2Norm, "backbone.2" a sum.
+Graph every_operator() {
   Graph g;
   append(g, "input", Input{3, {9, 11}});
   const NodeId stem = append(g, "backbone.0", conv(6, 3, 2, true), {0});
@@ -33,8 +34,19 @@ TEST(GraphModule, EqualsTheSameNetworkWrittenInLibTorch) {
   const NodeId up = append(g, "backbone.5", Upsample{2}, {pooled});
   const NodeId deep = append(g, "backbone.6", conv(4, 3, 1, false), {up});
   const NodeId both = append(g, "backbone.7", Concat{}, {deep, up});
-  const NodeId norm = append(g, "backbone.7.l2_norm", L2Norm{10}, {both});
-  GraphModule module(g, infer_shapes(g), GraphQuantization{}, std::vector<NodeId>{norm, sum});
+  append(g, "backbone.7.l2_norm", L2Norm{10}, {both});
+  return g;
+}
+
+GraphModule make_module(const Graph& graph) {
+  torch::manual_seed(1);
+  const auto last = static_cast<NodeId>(graph.nodes.size()) - 1;
+  return GraphModule(graph, infer_shapes(graph), GraphQuantization{},
+                     std::vector<NodeId>{last, graph.find("backbone.2")});
+}
+
+TEST(GraphModule, EqualsTheSameNetworkWrittenInLibTorch) {
+  GraphModule module = make_module(every_operator());
   module->eval();
   std::map<std::string, torch::Tensor> t;
   for (const auto& [name, tensor] : state(*module)) {
@@ -63,6 +75,23 @@ TEST(GraphModule, EqualsTheSameNetworkWrittenInLibTorch) {
   ASSERT_EQ(outputs.size(), 2U);
   EXPECT_TRUE(torch::allclose(outputs[0], expected, 1e-4, 1e-5));
   EXPECT_TRUE(torch::allclose(outputs[1], c, 1e-5, 1e-6)) << "a later operator overwrote its input";
+}
+
+TEST(GraphModule, EveryOperatorTrainsInBf16Autocast) {
+  GraphModule module = make_module(every_operator());
+  const torch::Tensor x = torch::randn({2, 3, 9, 11}).contiguous(torch::MemoryFormat::ChannelsLast);
+  const torch::Tensor exact = module->forward(x)[0].detach();
+  torch::Tensor y;
+  {
+    const Bf16Autocast autocast(torch::kCPU, true);
+    y = module->forward(x)[0].to(torch::kFloat);
+  }
+  EXPECT_LT((y - exact).norm().item<double>(), 0.1 * exact.norm().item<double>());
+  y.sum().backward();
+  for (const auto& parameter : module->named_parameters()) {
+    ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
+    EXPECT_TRUE(torch::isfinite(parameter.value().grad()).all().item<bool>()) << parameter.key();
+  }
 }
 
 }  // namespace

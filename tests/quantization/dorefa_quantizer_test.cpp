@@ -149,6 +149,14 @@ TEST(DoReFaActivationQuantizer, KeepsTypeAndLayoutOfItsInput) {
   EXPECT_TRUE(torch::allclose(narrow.to(torch::kFloat), q, 0, 0.02));
 }
 
+TEST(DoReFaActivationQuantizer, Bf16GradientIsTheScaleInsideTheClampOnly) {
+  const torch::Tensor x =
+      torch::tensor({-3.0F, 0.0F, 0.5F, 9.0F, 11.0F}).to(torch::kBFloat16).set_requires_grad(true);
+  activation_quantizer(false)->forward(x).to(torch::kFloat).sum().backward();
+  const torch::Tensor expected = torch::tensor({0.0F, 0.1F, 0.1F, 0.1F, 0.0F});
+  EXPECT_TRUE(torch::allclose(x.grad().to(torch::kFloat), expected, 0.01));
+}
+
 TEST(DoReFaActivationQuantizer, StridedGradientReachesTheRightElements) {
   torch::manual_seed(5);
   const torch::Tensor x = (torch::randn({2, 3, 4, 5}) * 10).set_requires_grad(true);
