@@ -20,6 +20,7 @@
 #include "ssdq/evaluation/results.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/solver/optimizer.h"
+#include "ssdq/solver/optimizer_state.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"

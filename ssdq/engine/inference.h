@@ -2,6 +2,9 @@
 
 #include <functional>
 #include <string>
+#include <vector>
+
+#include <opencv2/core.hpp>
 
 #include "ssdq/data/dataset.h"
 #include "ssdq/engine/experiment.h"

@@ -14,6 +14,7 @@
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/signals.h"
 #include "ssdq/engine/weights.h"
+#include "ssdq/evaluation/results.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
