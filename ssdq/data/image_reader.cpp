@@ -1,5 +1,6 @@
 #include "ssdq/data/image_reader.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>

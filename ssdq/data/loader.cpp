@@ -1,7 +1,7 @@
 #include "ssdq/data/loader.h"
 
 #include <algorithm>
-#include <cmath>
+#include <string>
 #include <utility>
 
 #include <opencv2/core/utility.hpp>

@@ -7,7 +7,7 @@
 namespace ssdq {
 
 // SSD's photometric distortion of one image (Liu et al., ECCV 2016, section 2.2), drawn beforehand:
-// x * gain_before + offset, then saturation and hue in HSV, then * gain_after, then the channels
+// (x + offset) * gain_before, then saturation and hue in HSV, then * gain_after, then the channels
 // permuted. Values are 0..255 in float and are not clipped, as in lufficc/SSD.
 struct Photometric {
   float offset = 0;                   // brightness, [-32, 32]
