@@ -1,97 +1,128 @@
-#include <condition_variable>
-#include <exception>
-#include <map>
-#include <mutex>
-#include <thread>
-#include <utility>
+#include "ssdq/data/batch_queue.h"
 
-#include "ssdq/data/loader.h"
+#include <algorithm>
+#include <utility>
 
 namespace ssdq {
 
-struct BatchQueue::Shared {
-  struct Slot {
-    Batch batch;
-    std::exception_ptr error;
-  };
-
-  Make make;
-  int64_t next_out = 0;
-  int64_t next_in = 0;
-  int64_t limit = 0;  // batches ahead of next_out that may be begun
-  bool stop = false;
-  std::map<int64_t, Slot> ready;
-  std::mutex mutex;
-  std::condition_variable room;
-  std::condition_variable filled;
-  std::vector<std::thread> workers;
-
-  Slot produce(int64_t number) const {
-    Slot slot;
-    try {
-      slot.batch = make(number);
-    } catch (...) {
-      slot.error = std::current_exception();
-    }
-    return slot;
-  }
-
-  void work() {
-    std::unique_lock lock(mutex);
-    while (true) {
-      room.wait(lock, [&] { return stop || next_in < next_out + limit; });
-      if (stop) {
-        return;
-      }
-      const int64_t number = next_in++;
-      lock.unlock();
-      Slot slot = produce(number);
-      lock.lock();
-      ready.emplace(number, std::move(slot));
-      filled.notify_one();
-    }
-  }
-
-  Slot take() {
-    if (workers.empty()) {
-      return produce(next_out++);
-    }
-    std::unique_lock lock(mutex);
-    filled.wait(lock, [&] { return ready.count(next_out) != 0; });
-    Slot slot = std::move(ready.extract(next_out).mapped());
-    ++next_out;
-    room.notify_all();
-    return slot;
-  }
-};
-
-BatchQueue::BatchQueue(Make make, int64_t first, int num_workers, int prefetch) : shared_(std::make_unique<Shared>()) {
-  shared_->make = std::move(make);
-  shared_->next_out = first;
-  shared_->next_in = first;
-  shared_->limit = std::max(1, prefetch);
+BatchQueue::BatchQueue(Source source, int num_workers, int ahead)
+    : source_(std::move(source)),
+      ahead_(static_cast<size_t>(std::max(1, ahead))),
+      next_to_open_(source_.first) {
   for (int i = 0; i < num_workers; ++i) {
-    shared_->workers.emplace_back([shared = shared_.get()] { shared->work(); });
+    workers_.emplace_back([this] { work(); });
   }
 }
 
 BatchQueue::~BatchQueue() {
   {
-    const std::lock_guard lock(shared_->mutex);
-    shared_->stop = true;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
   }
-  shared_->room.notify_all();
-  for (auto& worker : shared_->workers) {
+  work_ready_.notify_all();
+  for (std::thread& worker : workers_) {
     worker.join();
   }
 }
 
-Batch BatchQueue::next() {
-  auto slot = shared_->take();
+bool BatchQueue::can_open() const {
+  return slots_.size() < ahead_ && (!source_.end || next_to_open_ < *source_.end);
+}
+
+void BatchQueue::open_slot() {
+  Slot& slot = slots_.emplace_back();
+  slot.number = next_to_open_++;
+  if (!spare_.empty()) {
+    slot.batch = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  try {
+    source_.open(slot.number, slot.batch);
+  } catch (...) {
+    slot.error = std::current_exception();
+    slot.batch.size = 0;
+  }
+}
+
+void BatchQueue::work() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    Slot* slot = nullptr;
+    work_ready_.wait(lock, [&] {
+      const auto open = std::find_if(slots_.begin(), slots_.end(),
+                                     [](const Slot& s) { return s.taken < s.batch.size; });
+      slot = open == slots_.end() ? nullptr : &*open;
+      return stopping_ || slot != nullptr || can_open();
+    });
+    if (stopping_) {
+      return;
+    }
+    if (slot == nullptr) {
+      open_slot();
+      work_ready_.notify_all();
+      batch_ready_.notify_all();
+      continue;
+    }
+    const int item = slot->taken++;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      source_.fill(slot->number, item, slot->batch);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (error && (!slot->error || item < slot->failed_item)) {
+      slot->error = error;
+      slot->failed_item = item;
+    }
+    if (++slot->done == slot->batch.size) {
+      batch_ready_.notify_all();
+    }
+  }
+}
+
+std::optional<Batch> BatchQueue::fill_here() {
+  if (!can_open()) {
+    return std::nullopt;
+  }
+  open_slot();
+  Slot slot = std::move(slots_.front());
+  slots_.pop_front();
+  if (slot.error) {
+    std::rethrow_exception(slot.error);
+  }
+  for (int item = 0; item < slot.batch.size; ++item) {
+    source_.fill(slot.number, item, slot.batch);
+  }
+  return std::move(slot.batch);
+}
+
+std::optional<Batch> BatchQueue::next() {
+  if (workers_.empty()) {
+    return fill_here();
+  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (slots_.empty() && !can_open()) {
+    return std::nullopt;
+  }
+  batch_ready_.wait(
+      lock, [&] { return !slots_.empty() && slots_.front().done == slots_.front().batch.size; });
+  Slot slot = std::move(slots_.front());
+  slots_.pop_front();
+  lock.unlock();
+  work_ready_.notify_all();
   if (slot.error) {
     std::rethrow_exception(slot.error);
   }
   return std::move(slot.batch);
+}
+
+void BatchQueue::recycle(Batch&& batch) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (spare_.size() < 2) {
+    spare_.push_back(std::move(batch));
+  }
 }
 
 }  // namespace ssdq

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,33 +9,34 @@
 
 namespace ssdq {
 
-// Decodes an image of any format that OpenCV knows to 8-bit interleaved RGB: 16 bits are scaled to 8, grey is
-// repeated, alpha is dropped, the orientation tag is ignored because annotations refer to the
-// stored pixels. Throws Error naming the file when it is missing, a directory, or cannot be decoded
-// to its end.
-cv::Mat read_image(const std::string& path);
-
-// An image file in memory that is decoded no larger than needed.
-class EncodedImage {
+// An image file of any format OpenCV reads, decoded to 8-bit RGB: 16-bit values are divided by 257,
+// grey is repeated, alpha is dropped. EXIF orientation is ignored: annotations speak of the stored
+// pixels. Missing, unreadable, truncated or foreign files throw Error that names the file.
+class ImageFile {
  public:
-  // Reads the file. Throws Error when that fails or its header is broken.
-  explicit EncodedImage(const std::string& path);
+  // Reads the file; of a JPEG only the header is decoded, others are decoded here.
+  explicit ImageFile(const std::string& path);
 
-  Size2 size() const { return size_; }  // pixels as stored
+  Size2 size() const { return size_; }
 
-  // RGB at the smallest size that is at least `scale` (0, 1] times the stored one: JPEGs are decoded at n/8
-  // by their own DCT, other formats at full size. `fast`: decoding with the quicker DCT and chroma
-  // upsampling, off by at most a few grey levels; for training. Throws Error.
-  cv::Mat decode(double scale, bool fast) const;
+  // The whole image, with the accurate inverse DCT and upsampling.
+  cv::Mat decode() const;
+
+  // As decode(), but a JPEG is reduced to about eighths/8 of its sides (8, 4, 2 or 1; fractions
+  // round up) and takes libjpeg-turbo's faster DCT and upsampling, a few grey levels off. Other
+  // formats keep their size.
+  cv::Mat decode_fast(int eighths) const;
 
  private:
-  cv::Mat decode_jpeg(double scale, bool fast) const;
+  cv::Mat decode_jpeg(int eighths, int flags) const;
 
   std::string path_;
-  std::vector<uint8_t> bytes_;
+  std::vector<unsigned char> bytes_;
+  cv::Mat decoded_;  // empty for a JPEG
   Size2 size_;
-  bool jpeg_ = false;
-  cv::Mat decoded_;  // formats whose size only decoding tells
 };
+
+// The whole image as ImageFile::decode() gives it.
+cv::Mat read_image(const std::string& path);
 
 }  // namespace ssdq

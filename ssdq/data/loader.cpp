@@ -1,134 +1,181 @@
 #include "ssdq/data/loader.h"
 
 #include <algorithm>
-#include <cstring>
+#include <string>
 #include <utility>
 
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/task_arena.h>
 #include <opencv2/core/utility.hpp>
 
+#include "ssdq/data/batch_queue.h"
+#include "ssdq/data/image_reader.h"
+#include "ssdq/data/sampler.h"
+#include "ssdq/data/transforms/geometry.h"
+#include "ssdq/data/transforms/photometric.h"
+#include "ssdq/data/transforms/render.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
 namespace {
 
-Batch empty_batch(int64_t size, Size2 image_size, int64_t num_priors) {
-  const auto n = static_cast<size_t>(size);
-  Batch batch;
-  batch.size = size;
-  batch.image_size = image_size;
-  batch.num_priors = num_priors;
-  batch.images.resize(n * static_cast<size_t>(image_size.height) * static_cast<size_t>(image_size.width) * 3);
-  batch.labels.resize(n * static_cast<size_t>(num_priors));
-  batch.locations.resize(n * static_cast<size_t>(num_priors) * 4);
-  batch.indices.resize(n);
-  batch.image_ids.resize(n);
-  batch.original_sizes.resize(n);
-  return batch;
-}
+constexpr uint64_t kImageSeed =
+    0x5353445147454F4DU;  // keeps images' streams apart from the sampler's
 
-float* image_of(Batch& batch, int64_t i) {
-  return batch.images.data() + i * batch.image_size.height * batch.image_size.width * 3;
-}
-
-// body(i) for each image of the batch, on up to `threads` threads including this one.
-template <typename Body>
-void for_each_image(int64_t size, int threads, const Body& body) {
-  if (threads <= 1) {
-    for (int64_t i = 0; i < size; ++i) {
-      body(i);
-    }
-    return;
+void check(const LoaderOptions& options) {
+  SSDQ_CHECK_CONFIG(options.batch_size > 0, "the batch size is {}, expected at least 1",
+                    options.batch_size);
+  SSDQ_CHECK_CONFIG(options.image_size.width > 0 && options.image_size.height > 0,
+                    "the input size is {} x {}, expected at least 1 x 1", options.image_size.height,
+                    options.image_size.width);
+  for (const float std : options.std) {
+    SSDQ_CHECK_CONFIG(std > 0, "the pixel standard deviation is {}, expected more than 0", std);
   }
-  tbb::task_arena arena(threads);
-  arena.execute([&] { tbb::parallel_for(int64_t{0}, size, body); });
+  SSDQ_CHECK_CONFIG(options.rank >= 0 && options.rank < options.world_size,
+                    "rank {} of {} does not exist", options.rank, options.world_size);
 }
 
-int threads_for(const LoaderOptions& options) { return options.num_workers > 0 ? 1 : options.batch_threads; }
+size_t image_floats(const LoaderOptions& options) {
+  return static_cast<size_t>(options.image_size.height) * options.image_size.width * 3;
+}
 
-void put_targets(const Targets& targets, Batch& batch, int64_t i) {
-  const auto p = static_cast<size_t>(batch.num_priors);
-  SSDQ_CHECK(targets.labels.size() == p, "internal: {} targets for {} priors", targets.labels.size(), p);
-  std::copy(targets.labels.begin(), targets.labels.end(), batch.labels.begin() + i * batch.num_priors);
-  std::memcpy(batch.locations.data() + static_cast<size_t>(i) * p * 4, targets.locations.data(), p * 4 * sizeof(float));
+void open_batch(const LoaderOptions& options, int64_t size, int64_t num_priors, Batch& out) {
+  out.size = size;
+  out.image_size = options.image_size;
+  out.num_priors = num_priors;
+  out.images.resize(size * image_floats(options));
+  out.labels.resize(size * num_priors);
+  out.locations.resize(size * num_priors * 4);
+  out.indices.resize(size);
+  out.image_ids.resize(size);
+  out.original_sizes.resize(size);
+}
+
+// The smallest of 8, 4, 2 and 1 eighths that still gives each side of the view at least the
+// output's pixels.
+int reduction(const View& view, Size2 size) {
+  int eighths = 8;
+  while (eighths > 1 &&
+         view.view.width() * static_cast<float>(eighths) / 16 >= static_cast<float>(size.width) &&
+         view.view.height() * static_cast<float>(eighths) / 16 >= static_cast<float>(size.height)) {
+    eighths /= 2;
+  }
+  return eighths;
+}
+
+void store_targets(const Targets& targets, const Record& record, int item, Batch& out) {
+  const auto count = static_cast<size_t>(out.num_priors);
+  SSDQ_CHECK(targets.labels.size() == count && targets.locations.size() == count,
+             "{}: matching gave {} targets, expected {}", record.image_path, targets.labels.size(),
+             count);
+  std::copy(targets.labels.begin(), targets.labels.end(),
+            out.labels.begin() + item * out.num_priors);
+  float* locations = out.locations.data() + item * out.num_priors * 4;
+  for (const std::array<float, 4>& location : targets.locations) {
+    locations = std::copy(location.begin(), location.end(), locations);
+  }
+}
+
+void describe_image(const Record& record, int item, Size2 size, Batch& out) {
+  out.image_ids[item] = record.image_id;
+  out.original_sizes[item] = size;
+}
+
+void fill_training(const Record& record, const LoaderOptions& options, Random random, int item,
+                   Batch& out) {
+  const ImageFile file(record.image_path);
+  describe_image(record, item, file.size(), out);
+  const std::vector<Object> objects =
+      options.sanitize ? options.sanitize(record, file.size()) : record.objects;
+  const Sample sample = draw_sample(options.augmentation, file.size(), objects, random);
+  const Photometric how =
+      options.augmentation.photometric ? draw_photometric(random) : Photometric{};
+  const cv::Mat image = file.decode_fast(reduction(sample.view, options.image_size));
+  render_view(image, file.size(), sample.view, how, {options.mean, options.std}, options.image_size,
+              out.images.data() + item * image_floats(options));
+  if (options.match) {
+    store_targets(options.match(sample.objects), record, item, out);
+  } else {
+    std::fill_n(out.labels.begin() + item * out.num_priors, out.num_priors, 0);
+    std::fill_n(out.locations.begin() + item * out.num_priors * 4, out.num_priors * 4, 0.0F);
+  }
+}
+
+void fill_test(const Record& record, const LoaderOptions& options, int item, Batch& out) {
+  const cv::Mat image = read_image(record.image_path);
+  describe_image(record, item, {image.rows, image.cols}, out);
+  render_whole(image, {options.mean, options.std}, options.image_size,
+               out.images.data() + item * image_floats(options));
+}
+
+// Any error leaves naming the image.
+template <typename Fill>
+void naming(const Record& record, const Fill& fill) {
+  try {
+    fill();
+  } catch (const std::exception& error) {
+    if (std::string(error.what()).find(record.image_path) != std::string::npos) {
+      throw;
+    }
+    fail("{}: {}", record.image_path, error.what());
+  }
 }
 
 }  // namespace
 
-TrainLoader::TrainLoader(const Dataset& dataset, TrainLoaderOptions options, int64_t first_iteration)
-    : dataset_(dataset),
-      options_(std::move(options)),
-      transform_(options_.image_size, options_.normalization, options_.augmentation),
-      sampler_(dataset.size(), options_.seed),
-      queue_([this](int64_t number) { return make(number); }, first_iteration, options_.num_workers,
-             options_.prefetch) {
-  cv::setNumThreads(1);  // the loader's own threads are all there should be
-}
-
-std::vector<int64_t> TrainLoader::indices_of(int64_t number) {
-  const std::lock_guard lock(sampler_mutex_);
-  std::vector<int64_t> indices;
-  for (int64_t i = 0; i < options_.batch_size; ++i) {
-    indices.push_back(sampler_.index(number * options_.batch_size + i));
-  }
-  return indices;
-}
-
-Batch TrainLoader::make(int64_t number) {
-  Batch batch = empty_batch(options_.batch_size, options_.image_size, options_.num_priors);
-  batch.indices = indices_of(number);
-  for_each_image(batch.size, threads_for(options_), [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    const Record record = dataset_.record(batch.indices[at]);
-    const EncodedImage image(record.image_path);
-
-    Random random(options_.seed + 1, static_cast<uint64_t>(number * options_.batch_size + i));
-    const auto objects = transform_(image, options_.sanitize(record, image.size()), random, image_of(batch, i));
-    put_targets(options_.match(objects), batch, i);
-    batch.image_ids[at] = record.image_id;
-    batch.original_sizes[at] = image.size();
-  });
-  return batch;
-}
-
-TestLoader::TestLoader(const Dataset& dataset, LoaderOptions options)
-    : dataset_(dataset),
-      options_(std::move(options)),
-      num_batches_((dataset.size() + options_.batch_size - 1) / options_.batch_size),
-      queue_([this](int64_t number) { return make(number); }, 0, options_.num_workers, options_.prefetch) {
+TrainLoader::TrainLoader(const Dataset& dataset, const LoaderOptions& options,
+                         int64_t start_iteration) {
+  check(options);
   cv::setNumThreads(1);
+  auto sampler = std::make_shared<ShuffledSampler>(dataset.size(), options.seed);
+  const auto position = [options](int64_t batch, int item) {
+    return global_position(batch, item, options.batch_size, options.rank, options.world_size);
+  };
+  BatchQueue::Source source;
+  source.first = start_iteration;
+  source.open = [options, sampler, position](int64_t batch, Batch& out) {
+    open_batch(options, options.batch_size, options.num_priors, out);
+    for (int item = 0; item < options.batch_size; ++item) {
+      out.indices[item] = sampler->index(position(batch, item));
+    }
+  };
+  source.fill = [options, position, &dataset](int64_t batch, int item, Batch& out) {
+    const Record record = dataset.record(out.indices[item]);
+    const Random random(options.seed ^ kImageSeed, static_cast<uint64_t>(position(batch, item)));
+    naming(record, [&] { fill_training(record, options, random, item, out); });
+  };
+  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch);
 }
 
-std::optional<Batch> TestLoader::next() {
-  if (done_ == num_batches_) {
-    return std::nullopt;
-  }
-  ++done_;
-  return queue_.next();
+TrainLoader::~TrainLoader() = default;
+
+Batch TrainLoader::next() { return *queue_->next(); }
+
+void TrainLoader::recycle(Batch&& batch) { queue_->recycle(std::move(batch)); }
+
+TestLoader::TestLoader(const Dataset& dataset, const LoaderOptions& options) {
+  check(options);
+  cv::setNumThreads(1);
+  const int64_t count = dataset.size();
+  const int64_t batch_size = options.batch_size;
+  BatchQueue::Source source;
+  source.end = (count + batch_size - 1) / batch_size;
+  source.open = [options, count, batch_size](int64_t batch, Batch& out) {
+    const int64_t first = batch * batch_size;
+    open_batch(options, std::min(batch_size, count - first), 0, out);
+    for (int64_t item = 0; item < out.size; ++item) {
+      out.indices[item] = first + item;
+    }
+  };
+  source.fill = [options, &dataset](int64_t /*batch*/, int item, Batch& out) {
+    const Record record = dataset.record(out.indices[item]);
+    naming(record, [&] { fill_test(record, options, item, out); });
+  };
+  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch);
 }
 
-Batch TestLoader::make(int64_t number) const {
-  const int64_t first = number * options_.batch_size;
-  const int64_t size = std::max<int64_t>(0, std::min<int64_t>(options_.batch_size, dataset_.size() - first));
-  Batch batch = empty_batch(size, options_.image_size, 0);
-  for_each_image(size, threads_for(options_), [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    const Record record = dataset_.record(first + i);
-    const cv::Mat rgb = read_image(record.image_path);
-    test_transform(rgb, options_.image_size, options_.normalization, image_of(batch, i));
-    batch.indices[at] = first + i;
-    batch.image_ids[at] = record.image_id;
-    batch.original_sizes[at] = {rgb.rows, rgb.cols};
-  });
-  return batch;
-}
+TestLoader::~TestLoader() = default;
 
-Batch make_test_batch(const cv::Mat& rgb, Size2 image_size, const Normalization& normalization) {
-  Batch batch = empty_batch(1, image_size, 0);
-  test_transform(rgb, image_size, normalization, batch.images.data());
-  batch.original_sizes[0] = {rgb.rows, rgb.cols};
-  return batch;
-}
+std::optional<Batch> TestLoader::next() { return queue_->next(); }
+
+void TestLoader::recycle(Batch&& batch) { queue_->recycle(std::move(batch)); }
 
 }  // namespace ssdq

@@ -1,18 +1,17 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ssdq/config/config.h"
 #include "ssdq/data/dataset.h"
-#include "ssdq/data/sampler.h"
-#include "ssdq/data/transforms/train_transform.h"
 #include "ssdq/detection/matcher.h"
+#include "ssdq/structures/object.h"
 #include "ssdq/structures/size.h"
 
 namespace ssdq {
@@ -30,85 +29,59 @@ struct Batch {
   std::vector<Size2> original_sizes;   // [N] px
 };
 
-// Batches of numbered positions, made ahead by worker threads and handed over in order.
-class BatchQueue {
- public:
-  using Make = std::function<Batch(int64_t number)>;
-
-  // `num_workers` threads keep up to `prefetch` batches ready and sleep when they are; with none, next() makes the batch
-  // itself. `make` is called from any of them.
-  BatchQueue(Make make, int64_t first, int num_workers, int prefetch);
-  ~BatchQueue();
-  BatchQueue(const BatchQueue&) = delete;
-  BatchQueue& operator=(const BatchQueue&) = delete;
-
-  // The next batch. Rethrows what making it threw; the queue is then still usable.
-  Batch next();
-
- private:
-  struct Shared;
-  std::unique_ptr<Shared> shared_;
-};
-
 struct LoaderOptions {
-  int batch_size = 1;
+  int batch_size = 32;  // per rank
   Size2 image_size{300, 300};
-  Normalization normalization;
-  int num_workers = 0;   // threads that work ahead; 0: batches are made in next()
-  int prefetch = 4;      // batches ready ahead
-  int batch_threads = 1; // threads that share the images of a batch when there are no workers
-};
-
-struct TrainLoaderOptions : LoaderOptions {
+  std::array<float, 3> mean{123, 117, 104};  // RGB, 0..255
+  std::array<float, 3> std{1, 1, 1};
+  int num_workers = 0;  // threads; 0 loads in the calling thread
+  int prefetch = 4;     // batches ready ahead
+  // Training only.
   AugmentationConfig augmentation;
   uint64_t seed = 0;
+  int rank = 0;
+  int world_size = 1;
   int64_t num_priors = 0;  // P
+  // Objects (pixels) fit for training, given the decoded size; unset: the record's own.
   std::function<std::vector<Object>(const Record&, Size2)> sanitize;
-  std::function<Targets(const std::vector<Object>& objects_norm)> match;
+  // Targets of P priors from objects in [0, 1]; unset: labels and locations stay zero.
+  std::function<Targets(const std::vector<Object>&)> match;
 };
 
-// Endless augmented batches. Batch k holds the sampler's positions k N .. k N + N - 1, and an image's random numbers depend on the
-// seed and its position alone, so the batches do not depend on the number of threads, nor on
-// where training was interrupted. An image whose objects were all cropped away is kept: its priors are background.
+class BatchQueue;
+
+// Endless shuffled, augmented batches. Batch k depends on the data set, the options that shape it,
+// and k alone, so neither the number of workers nor a restart changes it. An image that is left
+// without objects is used, all background. The data set must outlive the loader. Makes OpenCV
+// single-threaded (cv::setNumThreads(1)).
 class TrainLoader {
  public:
-  // Starts at batch `first_iteration`. The data set must outlive the loader.
-  TrainLoader(const Dataset& dataset, TrainLoaderOptions options, int64_t first_iteration);
+  TrainLoader(const Dataset& dataset, const LoaderOptions& options, int64_t start_iteration = 0);
+  ~TrainLoader();
 
-  // Throws Error naming the image that cannot be read.
-  Batch next() { return queue_.next(); }
+  // Throws Error that names the file when an image cannot be used; may then be called again.
+  Batch next();
+
+  // Gives a used batch's memory back, which saves touching new memory for each batch.
+  void recycle(Batch&& batch);
 
  private:
-  Batch make(int64_t number);
-  std::vector<int64_t> indices_of(int64_t number);
-
-  const Dataset& dataset_;
-  TrainLoaderOptions options_;
-  TrainTransform transform_;
-  std::mutex sampler_mutex_;
-  ShuffledSampler sampler_;
-  BatchQueue queue_;  // last: its threads use the others
+  std::unique_ptr<BatchQueue> queue_;
 };
 
-// Every image once, in order; the last batch may be smaller.
+// Each image once, in order, with the transform of evaluation; the last batch may be smaller.
 class TestLoader {
  public:
-  TestLoader(const Dataset& dataset, LoaderOptions options);
+  TestLoader(const Dataset& dataset, const LoaderOptions& options);
+  ~TestLoader();
 
-  // Nothing after the last image. Throws Error naming the image that cannot be read.
+  // nullopt after the last batch. Errors as in TrainLoader::next().
   std::optional<Batch> next();
 
+  void recycle(Batch&& batch);
+
  private:
-  Batch make(int64_t number) const;
-
-  const Dataset& dataset_;
-  LoaderOptions options_;
-  int64_t num_batches_;
-  int64_t done_ = 0;
-  BatchQueue queue_;
+  std::unique_ptr<BatchQueue> queue_;
 };
-
-// A batch of one decoded 8-bit RGB image, as TestLoader makes them.
-Batch make_test_batch(const cv::Mat& rgb, Size2 image_size, const Normalization& normalization);
 
 }  // namespace ssdq

@@ -3,30 +3,31 @@
 #include <numeric>
 #include <utility>
 
-#include "ssdq/data/random.h"
+#include "ssdq/data/transforms/random.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
 
-ShuffledSampler::ShuffledSampler(int64_t size, uint64_t seed)
-    : size_(size), seed_(seed), permutation_(static_cast<size_t>(size)) {
-  SSDQ_CHECK(size > 0, "cannot sample from a data set without images");
+ShuffledSampler::ShuffledSampler(int64_t size, uint64_t seed) : seed_(seed) {
+  SSDQ_CHECK(size > 0, "the data set to train on has no images");
+  order_.resize(static_cast<size_t>(size));
 }
 
 int64_t ShuffledSampler::index(int64_t position) {
-  if (const int64_t epoch = position / size_; epoch != epoch_) {
-    shuffle(epoch);
+  const auto size = static_cast<int64_t>(order_.size());
+  if (epoch_ != position / size) {
+    epoch_ = position / size;
+    Random random(seed_, static_cast<uint64_t>(epoch_));
+    std::iota(order_.begin(), order_.end(), int64_t{0});
+    for (size_t i = order_.size(); i > 1; --i) {
+      std::swap(order_[i - 1], order_[random.below(i)]);
+    }
   }
-  return permutation_[static_cast<size_t>(position % size_)];
+  return order_[static_cast<size_t>(position % size)];
 }
 
-void ShuffledSampler::shuffle(int64_t epoch) {
-  std::iota(permutation_.begin(), permutation_.end(), 0);
-  Random random(seed_, static_cast<uint64_t>(epoch));
-  for (size_t i = permutation_.size(); i > 1; --i) {
-    std::swap(permutation_[i - 1], permutation_[random.below(i)]);
-  }
-  epoch_ = epoch;
+int64_t global_position(int64_t iteration, int item, int batch_size, int rank, int world_size) {
+  return (iteration * world_size + rank) * batch_size + item;
 }
 
 }  // namespace ssdq

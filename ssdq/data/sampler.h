@@ -5,22 +5,25 @@
 
 namespace ssdq {
 
-// Endless shuffled order of a data set: position p is image p mod n of epoch p div n, each epoch a fresh permutation of
-// (seed, epoch). Depends on nothing else, so it starts at any position and is the same on every rank.
+// An endless sequence of image numbers: every epoch is a permutation of 0..size-1 drawn from (seed,
+// epoch), so any position can be asked for without what went before. Not to be called from two
+// threads at once.
 class ShuffledSampler {
  public:
-  // `size` > 0 images.
+  // Throws Error when size is not positive.
   ShuffledSampler(int64_t size, uint64_t seed);
 
   int64_t index(int64_t position);
 
  private:
-  void shuffle(int64_t epoch);
-
-  int64_t size_;
   uint64_t seed_;
   int64_t epoch_ = -1;
-  std::vector<int64_t> permutation_;
+  std::vector<int64_t> order_;
 };
+
+// Position in that sequence of image `item` of the batch that `rank` of `world_size` takes at
+// `iteration`: the ranks' batches lie one after another, so that together they are one batch of
+// world_size * batch_size.
+int64_t global_position(int64_t iteration, int item, int batch_size, int rank, int world_size);
 
 }  // namespace ssdq

@@ -3,33 +3,31 @@
 #include <vector>
 
 #include "ssdq/config/config.h"
-#include "ssdq/data/random.h"
+#include "ssdq/data/transforms/random.h"
 #include "ssdq/structures/object.h"
 #include "ssdq/structures/size.h"
 
 namespace ssdq {
 
-// Rectangle of whole source pixels, [x0, x1) x [y0, y1). May reach out of the image: what lies outside is filled with the mean.
-struct Region {
-  int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
-
-  int width() const { return x1 - x0; }
-  int height() const { return y1 - y0; }
+// What part of an image a training sample shows: the rectangle `view` in pixels of the image (whole
+// numbers; it reaches outside where expand added mean-coloured margin), mirrored or not.
+struct View {
+  Box view;
+  bool mirrored = false;
+  bool flipped = false;  // upside down
 };
 
-// What the geometric part of SSD's augmentation decided for one image.
-struct GeometryPlan {
-  Region region;
-  bool mirror = false;
-  bool flip_vertical = false;
-  std::vector<Object> objects;  // those kept, boxes in source pixels clipped to the region
+struct Sample {
+  View view;
+  std::vector<Object> objects;  // boxes in [0, 1] of the view, as shown
 };
 
-// Draws expansion, sample crop and flips and composes them into one region of the source image (Liu et al., ECCV 2016,
-// section 2.2). Expansion: with probability 1/2 a canvas of 1..expand_ratio times the sides holds the image somewhere. Crop: one of
-// {keep, best IoU >= .1, .3, .5, .7, .9, free}; up to 50 trials of sides in [.3, 1] and aspect in [.5, 2] until a box centre lies inside;
-// objects whose centre is outside are dropped. Departure from lufficc/SSD: the IoU set has the paper's .5.
-GeometryPlan plan_geometry(Size2 image, const std::vector<Object>& objects, const AugmentationConfig& augmentation,
-                           Random& random);
+// Draws SSD's expand, sample crop, mirror and vertical flip from the image's size and boxes
+// (pixels) alone. Crop: the least IoU that some object has with the patch is one of {whole image,
+// .1, .3, .5, .7, .9, any}; 50 trials each, sides in [.3, 1], aspect in [.5, 2]; objects whose
+// centre lies inside stay, clipped. An image without objects is not cropped. lufficc/SSD leaves out
+// .5 and never applies the IoU bound.
+Sample draw_sample(const AugmentationConfig& how, Size2 image, const std::vector<Object>& objects,
+                   Random& random);
 
 }  // namespace ssdq

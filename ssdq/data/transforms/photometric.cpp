@@ -3,125 +3,90 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
-#include <vector>
 
 #include "ssdq/utils/simd.h"
 
 namespace ssdq {
 namespace {
 
-// What the pass needs of a draw: x -> gain x + offset before and after the colour step.
-struct Pass {
-  float gain_before, offset_before, gain_after;
-  float saturation, hue_sixths;
-  std::array<float, 3> scale, shift;  // normalisation, by output channel
-};
-
-Pass make_pass(const Photometric& draw, const std::array<float, 3>& mean, const std::array<float, 3>& std) {
-  Pass pass{};
-  pass.gain_before = draw.contrast_first ? draw.contrast : 1;
-  pass.offset_before = draw.brightness * pass.gain_before;
-  pass.gain_after = draw.contrast_first ? 1 : draw.contrast;
-  pass.saturation = draw.saturation;
-  pass.hue_sixths = draw.hue / 60;
-  for (size_t c = 0; c < 3; ++c) {
-    pass.scale[c] = 1 / std[c];
-    pass.shift[c] = -mean[c] / std[c];
-  }
-  return pass;
+inline float hsv_channel(float value, float chroma, float sextant) {
+  const float k = sextant - 6.0F * std::floor(sextant * (1.0F / 6.0F));
+  return value - chroma * std::max(0.0F, std::min(1.0F, std::min(k, 4.0F - k)));
 }
 
-// HSV's hexagon, n = 5, 3, 1 for R, G, B: V - V S max(0, min(k, 4 - k, 1)) with k = (n + H) mod 6.
-inline float hexagon(float n, float hue) {
-  float k = n + hue;
-  k = k >= 6 ? k - 6 : k;
-  return std::max(0.0F, std::min(std::min(k, 4 - k), 1.0F));
-}
-
-// Rotates hue and scales saturation of planar rows in place. Chroma is V - min, so V S = chroma and scaling S scales
-// it; no division by V is needed.
 SSDQ_TARGET_CLONES
-void shift_colors(float* __restrict r, float* __restrict g, float* __restrict b, int n, float saturation,
-                  float hue_sixths) {
-  for (int i = 0; i < n; ++i) {
-    const float value = std::max(r[i], std::max(g[i], b[i]));
-    const float chroma = value - std::min(r[i], std::min(g[i], b[i]));
-    const float inverse = chroma > 0 ? 1 / chroma : 0.0F;
-    const float from_r = (g[i] - b[i]) * inverse;
-    const float from_g = (b[i] - r[i]) * inverse + 2;
-    const float from_b = (r[i] - g[i]) * inverse + 4;
-    float hue = value == r[i] ? from_r : (value == g[i] ? from_g : from_b);
-    hue += hue_sixths;
-    hue = hue < 0 ? hue + 6 : hue;
-    hue = hue >= 6 ? hue - 6 : hue;
-    const float drop = chroma * saturation;
-    r[i] = value - drop * hexagon(5, hue);
-    g[i] = value - drop * hexagon(3, hue);
-    b[i] = value - drop * hexagon(1, hue);
+void distort_hsv(float gain, float offset, float saturation, float hue, float* __restrict red,
+                 float* __restrict green, float* __restrict blue, int count) {
+  for (int i = 0; i < count; ++i) {
+    const float r = red[i] * gain + offset;
+    const float g = green[i] * gain + offset;
+    const float b = blue[i] * gain + offset;
+    const float value = std::max(r, std::max(g, b));
+    const float range = value - std::min(r, std::min(g, b));
+    const float inverse = 1.0F / std::max(range, 1e-7F);
+    const float sextant_gb = value == g ? 2.0F + (b - r) * inverse : 4.0F + (r - g) * inverse;
+    const float sextant = (value == r ? (g - b) * inverse : sextant_gb) + hue;
+    const float chroma = value * saturation * range / (std::fabs(value) + 1.1920929e-7F);
+    red[i] = hsv_channel(value, chroma, sextant + 5.0F);
+    green[i] = hsv_channel(value, chroma, sextant + 3.0F);
+    blue[i] = hsv_channel(value, chroma, sextant + 1.0F);
   }
 }
 
 SSDQ_TARGET_CLONES
-void load_row(const uint8_t* __restrict rgb, int n, float gain, float offset, float* __restrict r,
-              float* __restrict g, float* __restrict b) {
-  for (int i = 0; i < n; ++i) {
-    r[i] = gain * static_cast<float>(rgb[3 * i]) + offset;
-    g[i] = gain * static_cast<float>(rgb[3 * i + 1]) + offset;
-    b[i] = gain * static_cast<float>(rgb[3 * i + 2]) + offset;
-  }
-}
-
-SSDQ_TARGET_CLONES
-void store_row(const float* __restrict r, const float* __restrict g, const float* __restrict b, int n, float gain,
-               const float* __restrict scale, const float* __restrict shift, float* __restrict out) {
-  for (int i = 0; i < n; ++i) {
-    out[3 * i] = r[i] * gain * scale[0] + shift[0];
-    out[3 * i + 1] = g[i] * gain * scale[1] + shift[1];
-    out[3 * i + 2] = b[i] * gain * scale[2] + shift[2];
+void interleave(const float* __restrict first, const float* __restrict second,
+                const float* __restrict third, const float* gain, const float* offset, int count,
+                float* __restrict out) {
+  for (int i = 0; i < count; ++i) {
+    out[3 * i] = first[i] * gain[0] + offset[0];
+    out[3 * i + 1] = second[i] * gain[1] + offset[1];
+    out[3 * i + 2] = third[i] * gain[2] + offset[2];
   }
 }
 
 }  // namespace
 
 Photometric draw_photometric(Random& random) {
-  Photometric draw;
+  Photometric how;
   if (random.coin()) {
-    draw.brightness = static_cast<float>(random.uniform(-32, 32));
+    how.offset = static_cast<float>(random.uniform(-32, 32));
   }
-  draw.contrast_first = random.coin();
+  const bool contrast_first = random.coin();
+  const float contrast = random.coin() ? static_cast<float>(random.uniform(0.5, 1.5)) : 1.0F;
+  (contrast_first ? how.gain_before : how.gain_after) = contrast;
   if (random.coin()) {
-    draw.contrast = static_cast<float>(random.uniform(0.5, 1.5));
-  }
-  if (random.coin()) {
-    draw.saturation = static_cast<float>(random.uniform(0.5, 1.5));
-  }
-  if (random.coin()) {
-    draw.hue = static_cast<float>(random.uniform(-18, 18));
+    how.saturation = static_cast<float>(random.uniform(0.5, 1.5));
   }
   if (random.coin()) {
-    for (size_t i = 3; i > 1; --i) {
-      std::swap(draw.channels[i - 1], draw.channels[random.below(i)]);
+    how.hue = static_cast<float>(random.uniform(-18, 18));
+  }
+  if (random.coin()) {
+    for (int i = 2; i > 0; --i) {
+      std::swap(how.order[i], how.order[random.below(static_cast<uint64_t>(i) + 1)]);
     }
   }
-  return draw;
+  return how;
 }
 
-void distort_and_normalize(const cv::Mat& rgb, const Photometric& draw, const std::array<float, 3>& mean,
-                           const std::array<float, 3>& std, cv::Mat& out) {
-  const Pass pass = make_pass(draw, mean, std);
-  const int width = rgb.cols;
-  thread_local std::vector<float> rows;
-  rows.resize(static_cast<size_t>(width) * 3);
-  const std::array<float*, 3> planes = {rows.data(), rows.data() + width, rows.data() + 2 * width};
-  for (int y = 0; y < rgb.rows; ++y) {
-    load_row(rgb.ptr(y), width, pass.gain_before, pass.offset_before, planes[0], planes[1], planes[2]);
-    if (draw.changes_color()) {
-      shift_colors(planes[0], planes[1], planes[2], width, pass.saturation, pass.hue_sixths);
-    }
-    const auto source = [&](size_t c) { return planes[static_cast<size_t>(draw.channels[c])]; };
-    store_row(source(0), source(1), source(2), width, pass.gain_after, pass.scale.data(), pass.shift.data(),
-              out.ptr<float>(y));
+void distort_row(const Photometric& how, const std::array<float, 3>& mean,
+                 const std::array<float, 3>& inverse_std, const std::array<float*, 3>& planes,
+                 int count, float* out) {
+  float before = how.gain_before;
+  float added = how.gain_before * how.offset;
+  if (how.saturation != 1.0F || how.hue != 0.0F) {
+    distort_hsv(before, added, how.saturation, how.hue / 60.0F, planes[0], planes[1], planes[2],
+                count);
+    before = 1;
+    added = 0;
   }
+  std::array<float, 3> gain{};
+  std::array<float, 3> offset{};
+  for (int c = 0; c < 3; ++c) {
+    gain[c] = before * how.gain_after * inverse_std[c];
+    offset[c] = (added * how.gain_after - mean[c]) * inverse_std[c];
+  }
+  interleave(planes[how.order[0]], planes[how.order[1]], planes[how.order[2]], gain.data(),
+             offset.data(), count, out);
 }
 
 }  // namespace ssdq

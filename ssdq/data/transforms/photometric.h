@@ -2,30 +2,28 @@
 
 #include <array>
 
-#include <opencv2/core.hpp>
-
-#include "ssdq/data/random.h"
+#include "ssdq/data/transforms/random.h"
 
 namespace ssdq {
 
-// One draw of SSD's photometric distortion (Liu et al.; lufficc/SSD's order): brightness, then contrast either before or
-// after saturation and hue, then a permutation of the channels.
+// SSD's photometric distortion of one image (Liu et al., ECCV 2016, section 2.2), drawn beforehand:
+// (x + offset) * gain_before, then saturation and hue in HSV, then * gain_after, then the channels
+// permuted. Values are 0..255 in float and are not clipped, as in lufficc/SSD.
 struct Photometric {
-  float brightness = 0;  // added, grey levels in [-32, 32]
-  float contrast = 1;    // factor in [.5, 1.5]
-  bool contrast_first = true;
-  float saturation = 1;  // factor in [.5, 1.5]
-  float hue = 0;         // degrees in [-18, 18]
-  std::array<int, 3> channels{0, 1, 2};
-
-  bool changes_color() const { return saturation != 1 || hue != 0; }
+  float offset = 0;                   // brightness, [-32, 32]
+  float gain_before = 1;              // contrast, [0.5, 1.5], on brightness's result
+  float saturation = 1;               // [0.5, 1.5]
+  float hue = 0;                      // degrees, [-18, 18]
+  float gain_after = 1;               // contrast when drawn to come last
+  std::array<int, 3> order{0, 1, 2};  // output channel c shows channel order[c]
 };
 
 Photometric draw_photometric(Random& random);
 
-// Distorts an 8-bit RGB image and normalises it: out = (distorted - mean) / std, float, same size, into `out` (CV_32FC3,
-// already of that size, possibly part of a larger matrix). Arithmetic is in float without clamping in between, one pass over the pixels.
-void distort_and_normalize(const cv::Mat& rgb, const Photometric& photometric, const std::array<float, 3>& mean,
-                           const std::array<float, 3>& std, cv::Mat& out);
+// Distorts `count` pixels in planes and writes them interleaved as (value - mean) / std, RGB.
+// The result is that of cv::cvtColor's float HSV within 0.01 of 255.
+void distort_row(const Photometric& how, const std::array<float, 3>& mean,
+                 const std::array<float, 3>& inverse_std, const std::array<float*, 3>& planes,
+                 int count, float* out);
 
 }  // namespace ssdq

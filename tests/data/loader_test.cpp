@@ -1,0 +1,124 @@
+#include "ssdq/data/loader.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <opencv2/imgcodecs.hpp>
+
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+class Loader : public testing::Test, public Dataset {
+ protected:
+  Loader() : folder_(std::filesystem::temp_directory_path() / "ssdq_loader_test") {
+    std::filesystem::create_directories(folder_);
+    for (int i = 0; i < 7; ++i) {
+      cv::Mat image(60 + i, 80, CV_8UC3);
+      cv::randu(image, 0, 255);
+      cv::imwrite(path(i), image);
+    }
+    options_.batch_size = 3;
+    options_.image_size = {32, 40};
+    options_.seed = 9;
+    options_.num_priors = 2;
+    options_.match = [](const std::vector<Object>& objects) {
+      Targets targets;
+      targets.labels = {static_cast<int64_t>(objects.size()), 0};
+      targets.locations.resize(2);
+      return targets;
+    };
+  }
+  ~Loader() override { std::filesystem::remove_all(folder_); }
+
+  int64_t size() const override { return 7; }
+  Record record(int64_t index) const override {
+    Object object;
+    object.box = {10, 10, 50, 40};
+    object.label = 1;
+    return {std::to_string(index), path(index), 0, 0, {object}};
+  }
+  const std::vector<std::string>& class_names() const override { return names_; }
+  std::string name() const override { return "test"; }
+  std::string format() const override { return "test"; }
+
+  std::string path(int64_t index) const {
+    return (folder_ / (std::to_string(index) + ".jpg")).string();
+  }
+
+  std::vector<Batch> load(int workers, int64_t start, int count) {
+    options_.num_workers = workers;
+    TrainLoader loader(*this, options_, start);
+    std::vector<Batch> batches;
+    for (int i = 0; i < count; ++i) {
+      batches.push_back(loader.next());
+      if (i % 2 == 0) {
+        loader.recycle(Batch(batches.back()));
+      }
+    }
+    return batches;
+  }
+
+  std::filesystem::path folder_;
+  std::vector<std::string> names_{"thing"};
+  LoaderOptions options_;
+};
+
+TEST_F(Loader, BatchesDoNotDependOnWorkersOrRestart) {
+  const auto expected = load(0, 0, 8);
+  const auto threaded = load(4, 0, 8);
+  const auto resumed = load(2, 5, 3);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(threaded[i].indices, expected[i].indices);
+    EXPECT_EQ(threaded[i].images, expected[i].images);
+    EXPECT_EQ(threaded[i].labels, expected[i].labels);
+    if (i >= 5) {
+      EXPECT_EQ(resumed[i - 5].images, expected[i].images);
+    }
+  }
+  EXPECT_NE(expected[0].images, expected[1].images);
+}
+
+TEST_F(Loader, TestLoaderGivesEachImageOnceInOrder) {
+  options_.num_workers = 3;
+  TestLoader loader(*this, options_);
+  std::vector<int64_t> indices;
+  std::vector<int64_t> sizes;
+  while (const auto batch = loader.next()) {
+    indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
+    sizes.push_back(batch->size);
+    EXPECT_EQ(batch->original_sizes[0].height, 60 + batch->indices[0]);
+    EXPECT_EQ(batch->images.size(), batch->size * 32U * 40 * 3);
+  }
+  EXPECT_THAT(indices, testing::ElementsAre(0, 1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(sizes, testing::ElementsAre(3, 3, 1));
+  EXPECT_FALSE(loader.next());
+}
+
+TEST_F(Loader, ErrorsReachTheCallerWithTheImageNamed) {
+  std::filesystem::remove(path(4));
+  for (const int workers : {0, 3}) {
+    options_.num_workers = workers;
+    TestLoader loader(*this, options_);
+    EXPECT_TRUE(loader.next());
+    try {
+      loader.next();
+      FAIL() << "image 4 is missing";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr(path(4)));
+    }
+    EXPECT_EQ(loader.next()->indices, std::vector<int64_t>{6});
+  }
+}
+
+TEST_F(Loader, StopsInTheMiddleOfABatch) {
+  options_.num_workers = 4;
+  for (int i = 0; i < 20; ++i) {
+    TrainLoader loader(*this, options_);
+  }
+}
+
+}  // namespace
+}  // namespace ssdq
