@@ -29,7 +29,7 @@ struct Changer {
     }
   }
   void operator()(bool* value) const { *value = !*value; }
-  void operator()(int* value) const { *value += rule.most && *rule.most == *value ? 0 : 1; }
+  void operator()(int* value) const { *value += rule.most && *rule.most == *value ? 0 : 2; }
   void operator()(int64_t* value) const { *value += (int64_t{1} << 40) + 1; }
   void operator()(double* value) const {
     *value = rule.most || rule.least ? 1.0 / 7 + (accepts(rule, 1.0 / 7) ? 0 : 3) : -1.0 / 7;
