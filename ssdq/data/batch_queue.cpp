@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
 namespace ssdq {
 
-BatchQueue::BatchQueue(Source source, int num_workers, int ahead)
+BatchQueue::BatchQueue(Source source, int num_workers, int ahead, int own_threads)
     : source_(std::move(source)),
       ahead_(static_cast<size_t>(std::max(1, ahead))),
+      own_threads_(own_threads),
       next_to_open_(source_.first) {
   for (int i = 0; i < num_workers; ++i) {
     workers_.emplace_back([this] { work(); });
@@ -92,8 +96,15 @@ std::optional<Batch> BatchQueue::fill_here() {
   if (slot.error) {
     std::rethrow_exception(slot.error);
   }
-  for (int item = 0; item < slot.batch.size; ++item) {
-    source_.fill(slot.number, item, slot.batch);
+  const auto fill = [&](int item) { source_.fill(slot.number, item, slot.batch); };
+  const int size = static_cast<int>(slot.batch.size);
+  if (own_threads_ > 1) {
+    tbb::task_arena arena(own_threads_);
+    arena.execute([&] { tbb::parallel_for(0, size, fill); });
+  } else {
+    for (int item = 0; item < size; ++item) {
+      fill(item);
+    }
   }
   return std::move(slot.batch);
 }

@@ -15,7 +15,7 @@
 namespace ssdq {
 
 // Batches filled item by item by worker threads, in order, at most `ahead` of the one to be taken.
-// Idle workers sleep. Without workers next() fills the batch itself.
+// Idle workers sleep. Without workers next() fills the batch itself, on up to `own_threads` threads.
 class BatchQueue {
  public:
   struct Source {
@@ -26,7 +26,7 @@ class BatchQueue {
     std::function<void(int64_t batch, int item, Batch& out)> fill;  // from several threads
   };
 
-  BatchQueue(Source source, int num_workers, int ahead);
+  BatchQueue(Source source, int num_workers, int ahead, int own_threads = 1);
   ~BatchQueue();
   BatchQueue(const BatchQueue&) = delete;
   BatchQueue& operator=(const BatchQueue&) = delete;
@@ -55,6 +55,7 @@ class BatchQueue {
 
   Source source_;
   size_t ahead_;
+  int own_threads_;
   int64_t next_to_open_;
   std::mutex mutex_;
   std::condition_variable work_ready_, batch_ready_;

@@ -142,7 +142,8 @@ TrainLoader::TrainLoader(const Dataset& dataset, const LoaderOptions& options,
     const Random random(options.seed ^ kImageSeed, static_cast<uint64_t>(position(batch, item)));
     naming(record, [&] { fill_training(record, options, random, item, out); });
   };
-  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch);
+  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch,
+                                        options.own_threads);
 }
 
 TrainLoader::~TrainLoader() = default;
@@ -169,7 +170,8 @@ TestLoader::TestLoader(const Dataset& dataset, const LoaderOptions& options) {
     const Record record = dataset.record(out.indices[item]);
     naming(record, [&] { fill_test(record, options, item, out); });
   };
-  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch);
+  queue_ = std::make_unique<BatchQueue>(std::move(source), options.num_workers, options.prefetch,
+                                        options.own_threads);
 }
 
 TestLoader::~TestLoader() = default;

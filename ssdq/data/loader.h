@@ -34,7 +34,8 @@ struct LoaderOptions {
   Size2 image_size{300, 300};
   std::array<float, 3> mean{123, 117, 104};  // RGB, 0..255
   std::array<float, 3> std{1, 1, 1};
-  int num_workers = 0;  // threads; 0 loads in the calling thread
+  int num_workers = 0;  // threads that work ahead; 0: next() makes the batch
+  int own_threads = 1;  // threads that next() then uses
   int prefetch = 4;     // batches ready ahead
   // Training only.
   AugmentationConfig augmentation;

@@ -33,17 +33,18 @@ namespace {
 // The mean, over the test sets, of each table's first metric: what "best" means.
 constexpr const char* kMainMetric = "eval/main";
 
-TrainLoaderOptions train_loader_options(const Experiment& experiment) {
+LoaderOptions train_loader_options(const Experiment& experiment) {
   const Config& config = experiment.config;
-  TrainLoaderOptions options;
+  LoaderOptions options;
   options.batch_size = config.solver.batch_size;
   options.image_size = config.input.image_size;
-  options.normalization = make_normalization(config.input);
+  options.mean = rgb_floats(config.input.pixel_mean);
+  options.std = rgb_floats(config.input.pixel_std);
   options.augmentation = config.augmentation;
   options.seed = static_cast<uint64_t>(config.seed);
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
-  options.batch_threads = experiment.threads.compute;
+  options.own_threads = experiment.threads.compute;
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
   options.sanitize = [policy, classes = config.model.num_classes](const Record& record, Size2 size) {
@@ -146,14 +147,13 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
         std::make_shared<Checkpointer>(experiment.config.output_dir, solver.keep_checkpoints, resume);
   }
   run->last_results = std::make_shared<std::vector<EvaluationResult>>();
-  run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer,
-                                                    [loader = &run->loader] { return (*loader)->next(); });
+  run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer);
   add_default_hooks(*run, experiment, dry_run);
   return run;
 }
 
 int64_t start_training(TrainingRun& run, const Experiment& experiment) {
-  run.loader = std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), 0);
+  run.trainer->set_loader(std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment)));
   return 0;
 }
 
@@ -168,7 +168,8 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   }
   run.trainer->load_hook_states(checkpoint.hooks);
   set_rng_state(checkpoint.rng);
-  run.loader = std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), checkpoint.iteration);
+  run.trainer->set_loader(
+      std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), checkpoint.iteration));
   log_info("resuming {} after {} iterations", *path, checkpoint.iteration);
   return checkpoint.iteration;
 }

@@ -18,7 +18,6 @@ struct TrainingRun {
   Detector detector{nullptr};
   std::shared_ptr<torch::optim::Optimizer> optimizer;
   std::shared_ptr<Ema> ema;  // null when SOLVER.EMA is 0
-  std::unique_ptr<TrainLoader> loader;
   std::shared_ptr<Checkpointer> checkpointer;
   std::shared_ptr<std::vector<EvaluationResult>> last_results;
   std::unique_ptr<DetectionTrainer> trainer;

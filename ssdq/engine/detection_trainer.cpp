@@ -37,11 +37,8 @@ torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_
 }
 
 DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detector,
-                                   std::shared_ptr<torch::optim::Optimizer> optimizer, BatchSource next_batch)
-    : experiment_(experiment),
-      detector_(std::move(detector)),
-      optimizer_(std::move(optimizer)),
-      next_batch_(std::move(next_batch)) {}
+                                   std::shared_ptr<torch::optim::Optimizer> optimizer)
+    : experiment_(experiment), detector_(std::move(detector)), optimizer_(std::move(optimizer)) {}
 
 MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
   const auto device = experiment_.device;
@@ -56,7 +53,7 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
 
 void DetectionTrainer::run_step() {
   const Timer data_clock;
-  const Batch batch = next_batch_();
+  Batch batch = loader_->next();
   events().put("data_time", data_clock.seconds());
 
   detector_->train();
@@ -81,6 +78,7 @@ void DetectionTrainer::run_step() {
     events().put("grad_norm", clip_gradients(detector_->parameters(), largest));
   }
   optimizer_->step();
+  loader_->recycle(std::move(batch));
 }
 
 }  // namespace ssdq

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <utility>
 
 #include <torch/optim/optimizer.h>
 
@@ -16,11 +16,11 @@ namespace ssdq {
 // detector's modules and pruning in hooks; the step knows neither.
 class DetectionTrainer : public Trainer {
  public:
-  using BatchSource = std::function<Batch()>;
+  // The input pipeline is made when the first iteration is known.
+  void set_loader(std::unique_ptr<TrainLoader> loader) { loader_ = std::move(loader); }
 
   // `detector` and `optimizer` are shared with the hooks.
-  DetectionTrainer(const Experiment& experiment, Detector detector, std::shared_ptr<torch::optim::Optimizer> optimizer,
-                   BatchSource next_batch);
+  DetectionTrainer(const Experiment& experiment, Detector detector, std::shared_ptr<torch::optim::Optimizer> optimizer);
 
   Detector& detector() { return detector_; }
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
@@ -35,7 +35,7 @@ class DetectionTrainer : public Trainer {
   const Experiment& experiment_;
   Detector detector_;
   std::shared_ptr<torch::optim::Optimizer> optimizer_;
-  BatchSource next_batch_;
+  std::unique_ptr<TrainLoader> loader_;
 };
 
 // The batch's images as [N, 3, H, W] on `device`, channels-last in memory as the pipeline lays them out unless

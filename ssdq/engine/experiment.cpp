@@ -75,6 +75,12 @@ Experiment build_experiment(const Config& config, const std::string& config_file
 
 bool use_channels_last(const Experiment& experiment) { return experiment.config.solver.channels_last != "off"; }
 
+std::array<float, 3> rgb_floats(const std::vector<double>& values) {
+  SSDQ_CHECK_CONFIG(values.size() == 3, "INPUT.PIXEL_MEAN and PIXEL_STD: expected 3 values (R, G, B), got {}",
+                    values.size());
+  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
+}
+
 Detector build_detector(const Experiment& experiment) {
   const Config& config = experiment.config;
   const auto method = build_quantization_method(experiment.registries->quantizers, config.quantization);

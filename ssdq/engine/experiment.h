@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,9 @@ Experiment build_experiment(const Config& config, const std::string& config_file
 
 // Whether images and weights are channels-last in memory (SOLVER.CHANNELS_LAST; "auto" is on).
 bool use_channels_last(const Experiment& experiment);
+
+// The three values of INPUT.PIXEL_MEAN or PIXEL_STD.
+std::array<float, 3> rgb_floats(const std::vector<double>& values);
 
 // A detector with fresh random weights (torch's default generator) on the experiment's device.
 Detector build_detector(const Experiment& experiment);

@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/data/loader.h"
+#include "ssdq/data/transforms/render.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/device.h"
 #include "ssdq/layers/autocast.h"
@@ -35,10 +36,11 @@ LoaderOptions test_loader_options(const Experiment& experiment) {
   LoaderOptions options;
   options.batch_size = config.test.batch_size;
   options.image_size = config.input.image_size;
-  options.normalization = make_normalization(config.input);
+  options.mean = rgb_floats(config.input.pixel_mean);
+  options.std = rgb_floats(config.input.pixel_std);
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
-  options.batch_threads = experiment.threads.compute;
+  options.own_threads = experiment.threads.compute;
   return options;
 }
 
@@ -55,22 +57,27 @@ EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment, c
 
 Detections detect(Detector& detector, const PostProcessor& post_processor, const Experiment& experiment,
                   const cv::Mat& rgb) {
-  const Config& config = experiment.config;
-  const Batch batch = make_test_batch(rgb, config.input.image_size, make_normalization(config.input));
+  const InputConfig& input = experiment.config.input;
+  Batch batch;
+  batch.size = 1;
+  batch.image_size = input.image_size;
+  batch.images.resize(static_cast<size_t>(input.image_size.height) * input.image_size.width * 3);
+  render_whole(rgb, {rgb_floats(input.pixel_mean), rgb_floats(input.pixel_std)}, input.image_size, batch.images.data());
   const auto images = images_of(batch, experiment.device, use_channels_last(experiment));
-  return detect_batch(detector, post_processor, experiment, images, batch.original_sizes).front();
+  return detect_batch(detector, post_processor, experiment, images, {{rgb.rows, rgb.cols}}).front();
 }
 
 void run_inference(Detector& detector, const Experiment& experiment, const Dataset& dataset, const DetectionSink& sink) {
   detector->eval();
   const PostProcessor post_processor = build_post_processor(experiment);
   TestLoader loader(dataset, test_loader_options(experiment));
-  while (const auto batch = loader.next()) {
+  while (auto batch = loader.next()) {
     const auto images = images_of(*batch, experiment.device, use_channels_last(experiment));
     const auto detections = detect_batch(detector, post_processor, experiment, images, batch->original_sizes);
     for (size_t i = 0; i < detections.size(); ++i) {
       sink(batch->indices[i], detections[i]);
     }
+    loader.recycle(std::move(*batch));
   }
 }
 
