@@ -20,21 +20,21 @@ class Converter {
  public:
   explicit Converter(const Place& origin) : origin_(origin) {}
 
-  Node convert(const YAML::Node& yaml, int depth = 0) {
-    Node node;
+  YamlNode convert(const YAML::Node& yaml, int depth = 0) {
+    YamlNode node;
     node.place = place_of(yaml.Mark());
     if (depth > kMaxDepth || ++count_ > kMaxNodes) {
       throw YAML::ParserException(yaml.Mark(),
                                   "the document is nested too deeply or repeats itself");
     }
     if (yaml.IsScalar()) {
-      node.kind = Node::Kind::kScalar;
+      node.kind = YamlNode::Kind::kScalar;
       node.text = yaml.Scalar();
     } else if (yaml.IsSequence()) {
-      node.kind = Node::Kind::kList;
+      node.kind = YamlNode::Kind::kList;
       for (const auto& item : yaml) node.values.push_back(convert(item, depth + 1));
     } else if (yaml.IsMap()) {
-      node.kind = Node::Kind::kMap;
+      node.kind = YamlNode::Kind::kMap;
       for (const auto& item : yaml) {
         node.keys.push_back(convert(item.first, depth + 1));
         node.values.push_back(convert(item.second, depth + 1));
@@ -62,14 +62,14 @@ class TupleParser {
  public:
   TupleParser(const std::string& text, Place place) : text_(text), place_(std::move(place)) {}
 
-  bool parse(Node& node) {
+  bool parse(YamlNode& node) {
     node = value(0);
     skip_blanks();
     return !failed_ && position_ == text_.size();
   }
 
  private:
-  Node value(int depth) {
+  YamlNode value(int depth) {
     skip_blanks();
     const char c = peek();
     if (depth > kMaxDepth) failed_ = true;
@@ -77,9 +77,9 @@ class TupleParser {
     return c == '"' || c == '\'' ? quoted() : word();
   }
 
-  Node list(int depth) {
-    Node node;
-    node.kind = Node::Kind::kList;
+  YamlNode list(int depth) {
+    YamlNode node;
+    node.kind = YamlNode::Kind::kList;
     node.place = place_;
     const char close = text_[position_++] == '(' ? ')' : ']';
     skip_blanks();
@@ -97,30 +97,30 @@ class TupleParser {
     return node;
   }
 
-  Node quoted() {
+  YamlNode quoted() {
     const char quote = text_[position_++];
     const size_t end = text_.find(quote, position_);
     if (end == std::string::npos) {
       failed_ = true;
       return {};
     }
-    Node node = scalar(text_.substr(position_, end - position_));
+    YamlNode node = scalar(text_.substr(position_, end - position_));
     position_ = end + 1;
     return node;
   }
 
-  Node word() {
+  YamlNode word() {
     const size_t end = std::min(text_.find_first_of(",()[]'\"", position_), text_.size());
-    Node node =
+    YamlNode node =
         scalar(std::string(trim(std::string_view(text_).substr(position_, end - position_))));
     if (node.text.empty()) failed_ = true;
     position_ = end;
     return node;
   }
 
-  Node scalar(std::string text) const {
-    Node node;
-    node.kind = Node::Kind::kScalar;
+  YamlNode scalar(std::string text) const {
+    YamlNode node;
+    node.kind = YamlNode::Kind::kScalar;
     node.text = std::move(text);
     node.place = place_;
     return node;
@@ -162,7 +162,7 @@ void Problems::throw_if_any() const {
   throw ConfigError(join(lines, "\n"));
 }
 
-Node parse_document(const std::string& yaml, int order, const std::string& source,
+YamlNode parse_document(const std::string& yaml, int order, const std::string& source,
                     Problems& problems) {
   const Place start{order, source, 1, 1};
   Converter converter(start);
@@ -175,48 +175,48 @@ Node parse_document(const std::string& yaml, int order, const std::string& sourc
   } catch (const YAML::Exception& e) {
     problems.add(converter.place_of(e.mark), "not valid YAML: " + e.msg);
   }
-  Node empty;
+  YamlNode empty;
   empty.place = start;
   return empty;
 }
 
-Node parse_value(const std::string& text, const Place& place) {
+YamlNode parse_value(const std::string& text, const Place& place) {
   try {
     return Converter(place).convert(YAML::Load(text));
   } catch (const YAML::Exception&) {
-    Node node;
-    node.kind = Node::Kind::kScalar;
+    YamlNode node;
+    node.kind = YamlNode::Kind::kScalar;
     node.text = text;
     node.place = place;
     return node;
   }
 }
 
-bool expand_tuple(Node& node) {
-  if (node.kind == Node::Kind::kList) return true;
-  if (node.kind != Node::Kind::kScalar) return false;
+bool expand_tuple(YamlNode& node) {
+  if (node.kind == YamlNode::Kind::kList) return true;
+  if (node.kind != YamlNode::Kind::kScalar) return false;
   const std::string text(trim(node.text));
   if (text.empty() || (text[0] != '(' && text[0] != '[')) return false;
-  Node list;
+  YamlNode list;
   if (!TupleParser(text, node.place).parse(list)) return false;
   node = std::move(list);
   return true;
 }
 
-std::string flow_text(const Node& node) {
+std::string flow_text(const YamlNode& node) {
   std::vector<std::string> parts;
   for (size_t i = 0; i < node.values.size(); ++i) {
-    const std::string key = node.kind == Node::Kind::kMap ? flow_text(node.keys[i]) + ": " : "";
+    const std::string key = node.kind == YamlNode::Kind::kMap ? flow_text(node.keys[i]) + ": " : "";
     parts.push_back(key + flow_text(node.values[i]));
   }
   switch (node.kind) {
-    case Node::Kind::kNull:
+    case YamlNode::Kind::kNull:
       return "null";
-    case Node::Kind::kScalar:
+    case YamlNode::Kind::kScalar:
       return node.text;
-    case Node::Kind::kList:
+    case YamlNode::Kind::kList:
       return "[" + join(parts, ", ") + "]";
-    case Node::Kind::kMap:
+    case YamlNode::Kind::kMap:
       break;
   }
   return "{" + join(parts, ", ") + "}";

@@ -16,14 +16,14 @@ struct Place {
 };
 
 // A value of YAML as written. Scalars are text: what they mean is up to the field that they set.
-struct Node {
+struct YamlNode {
   enum class Kind { kNull, kScalar, kList, kMap };
 
   Kind kind = Kind::kNull;
   std::string text;  // of a scalar
   Place place;
-  std::vector<Node> keys;    // of a map: scalars, duplicates kept
-  std::vector<Node> values;  // of a map or list
+  std::vector<YamlNode> keys;    // of a map: scalars, duplicates kept
+  std::vector<YamlNode> values;  // of a map or list
 };
 
 // Mistakes found so far, reported all at once.
@@ -43,17 +43,17 @@ class Problems {
 };
 
 // Reads one document of YAML. What cannot be parsed is a problem and gives a null node.
-Node parse_document(const std::string& yaml, int order, const std::string& source,
+YamlNode parse_document(const std::string& yaml, int order, const std::string& source,
                     Problems& problems);
 
 // Reads a value of the command line; text that is no YAML is a scalar.
-Node parse_value(const std::string& text, const Place& place);
+YamlNode parse_value(const std::string& text, const Place& place);
 
 // Reads a Python tuple or list that a scalar holds: `("a", )`, `((2,), (2, 3))`, `[1, 2]`. True and
 // the list in `node` if the scalar is one; a scalar that is not stays as it is.
-bool expand_tuple(Node& node);
+bool expand_tuple(YamlNode& node);
 
 // On one line, for messages and free-form options.
-std::string flow_text(const Node& node);
+std::string flow_text(const YamlNode& node);
 
 }  // namespace ssdq

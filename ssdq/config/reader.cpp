@@ -44,15 +44,15 @@ class Reader {
       return;
     }
     chain_.emplace_back(path, identity);
-    const Node document = parse_document(yaml, sources_++, path, problems_);
+    const YamlNode document = parse_document(yaml, sources_++, path, problems_);
     read_bases(document, path);
     read_document(document);
     chain_.pop_back();
   }
 
   void read_text(const std::string& yaml, const std::string& name) {
-    const Node document = parse_document(yaml, sources_++, name, problems_);
-    for (const Node& key : document.keys) {
+    const YamlNode document = parse_document(yaml, sources_++, name, problems_);
+    for (const YamlNode& key : document.keys) {
       if (key.text == kBase)
         problems_.add(key.place, "_BASE_ needs a file to be relative to; this text has none");
     }
@@ -83,17 +83,17 @@ class Reader {
     problems_.add(from, fmt::format("_BASE_ goes in a circle: {}{}", text, path));
   }
 
-  void read_bases(const Node& document, const std::string& path) {
+  void read_bases(const YamlNode& document, const std::string& path) {
     for (size_t i = 0; i < document.keys.size(); ++i) {
       if (document.keys[i].text != kBase) continue;
-      Node bases = document.values[i];
+      YamlNode bases = document.values[i];
       if (!expand_tuple(bases)) {
-        Node list;
+        YamlNode list;
         list.values.push_back(bases);
         bases = std::move(list);
       }
-      for (const Node& base : bases.values) {
-        if (base.kind != Node::Kind::kScalar || base.text.empty()) {
+      for (const YamlNode& base : bases.values) {
+        if (base.kind != YamlNode::Kind::kScalar || base.text.empty()) {
           problems_.add(document.keys[i].place,
                         "_BASE_: expected a file or a list of files, got " + flow_text(base));
           continue;
@@ -103,23 +103,23 @@ class Reader {
     }
   }
 
-  void read_document(const Node& document) {
-    if (document.kind == Node::Kind::kMap) {
+  void read_document(const YamlNode& document) {
+    if (document.kind == YamlNode::Kind::kMap) {
       read_section(document, schema_, "", "");
-    } else if (document.kind != Node::Kind::kNull) {
+    } else if (document.kind != YamlNode::Kind::kNull) {
       problems_.add(document.place,
                     "expected sections, such as MODEL: {...}, got " + flow_text(document));
     }
   }
 
   // `section` is a key of `schema`; `prefix` stands before it in messages and origins.
-  void read_section(const Node& map, const Schema& schema, const std::string& section,
+  void read_section(const YamlNode& map, const Schema& schema, const std::string& section,
                     const std::string& prefix) {
     std::map<std::string, Place> seen;
     for (size_t i = 0; i < map.keys.size(); ++i) {
-      const Node& name = map.keys[i];
+      const YamlNode& name = map.keys[i];
       const std::string key = join_key(section, name.text);
-      if (name.kind != Node::Kind::kScalar) {
+      if (name.kind != YamlNode::Kind::kScalar) {
         problems_.add(name.place, "expected a key, got " + flow_text(name));
       } else if (!seen.emplace(name.text, name.place).second) {
         problems_.add(name.place, fmt::format("{} is set twice in this file, first in line {}",
@@ -132,7 +132,7 @@ class Reader {
     }
   }
 
-  void read_entry(const Node& name, const Node& value, const Schema& schema,
+  void read_entry(const YamlNode& name, const YamlNode& value, const Schema& schema,
                   const std::string& section, const std::string& prefix) {
     const std::string key = join_key(section, name.text);
     if (const Field* field = schema.find(key)) {
@@ -140,9 +140,9 @@ class Reader {
     } else if (!schema.is_section(key) || name.text.empty()) {
       problems_.add(name.place,
                     fmt::format("unknown key {}{}", prefix + key, schema.hint(section, name.text)));
-    } else if (value.kind == Node::Kind::kMap) {
+    } else if (value.kind == YamlNode::Kind::kMap) {
       read_section(value, schema, key, prefix);
-    } else if (value.kind != Node::Kind::kNull) {
+    } else if (value.kind != YamlNode::Kind::kNull) {
       report_section(value.place, schema, key);
     }
   }
@@ -152,20 +152,20 @@ class Reader {
                                      join(schema.children(key), ", ")));
   }
 
-  void read_field(const Node& value, const Field& field, const std::string& key) {
+  void read_field(const YamlNode& value, const Field& field, const std::string& key) {
     if (const auto* definitions = std::get_if<Definitions*>(&field.value)) {
       read_definitions(value, key, **definitions);
     } else {
       read_value(value, key, field, problems_);
     }
     loaded_.origins[key] = value.place.text();
-    for (const Node& name : value.keys)
+    for (const YamlNode& name : value.keys)
       loaded_.origins[join_key(key, name.text)] = name.place.text();
   }
 
-  void read_definitions(const Node& map, const std::string& key, Definitions& definitions) {
-    if (map.kind == Node::Kind::kNull) return;
-    if (map.kind != Node::Kind::kMap) {
+  void read_definitions(const YamlNode& map, const std::string& key, Definitions& definitions) {
+    if (map.kind == YamlNode::Kind::kNull) return;
+    if (map.kind != YamlNode::Kind::kMap) {
       problems_.add(map.place,
                     fmt::format("{}: expected a map, {{name: {{FORMAT: ..., ROOT: ...}}}}, got {}",
                                 key, flow_text(map)));
@@ -176,7 +176,7 @@ class Reader {
       const std::string name = join_key(key, map.keys[i].text);
       if (!seen.insert(name).second)
         problems_.add(map.keys[i].place, name + " is set twice in this file");
-      if (map.values[i].kind != Node::Kind::kMap) {
+      if (map.values[i].kind != YamlNode::Kind::kMap) {
         problems_.add(map.values[i].place,
                       fmt::format("{}: expected {{FORMAT: ..., ROOT: ...}}, got {}", name,
                                   flow_text(map.values[i])));
@@ -223,28 +223,28 @@ class Reader {
 
   // Text fields take the argument as it is, unless YAML's quotes say otherwise: a path may hold ":
   // " or " #".
-  static Node override_value(const std::string& text, const Field& field, const Place& place) {
+  static YamlNode override_value(const std::string& text, const Field& field, const Place& place) {
     const bool is_quoted = text.size() > 1 && (text[0] == '"' || text[0] == '\'');
     const bool is_text =
         std::holds_alternative<std::string*>(field.value) && !text.empty() && !is_quoted;
     return is_text ? scalar(text, place) : parse_value(text, place);
   }
 
-  static Node scalar(const std::string& text, const Place& place) {
-    Node node;
-    node.kind = Node::Kind::kScalar;
+  static YamlNode scalar(const std::string& text, const Place& place) {
+    YamlNode node;
+    node.kind = YamlNode::Kind::kScalar;
     node.text = text;
     node.place = place;
     return node;
   }
 
   // {a: {b: text}} for the names a, b.
-  static Node nested(const std::vector<std::string>& names, const std::string& text,
+  static YamlNode nested(const std::vector<std::string>& names, const std::string& text,
                      const Place& place) {
-    Node value = parse_value(text, place);
+    YamlNode value = parse_value(text, place);
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
-      Node map;
-      map.kind = Node::Kind::kMap;
+      YamlNode map;
+      map.kind = YamlNode::Kind::kMap;
       map.place = place;
       map.keys.push_back(scalar(*name, place));
       map.values.push_back(std::move(value));

@@ -45,28 +45,28 @@ class ValueReader {
  public:
   ValueReader(const Rule& rule, Problems& problems) : rule_(rule), problems_(problems) {}
 
-  bool read(const Node& node, const std::string& key, std::string& value) {
-    if (node.kind == Node::Kind::kNull) {
+  bool read(const YamlNode& node, const std::string& key, std::string& value) {
+    if (node.kind == YamlNode::Kind::kNull) {
       value = rule_.style == TextStyle::kTypeName ? "none" : "";
       return rule_.choices.empty() ||
              refuse(node, key, "expected one of " + join(rule_.choices, ", "));
     }
-    if (node.kind != Node::Kind::kScalar) return refuse(node, key, "expected text");
+    if (node.kind != YamlNode::Kind::kScalar) return refuse(node, key, "expected text");
     value = styled(node.text);
     return rule_.style == TextStyle::kDevice ? check_device(node, key, value)
                                              : check_choice(node, key, value);
   }
 
-  bool read(const Node& node, const std::string& key, bool& value) {
-    const auto parsed = node.kind == Node::Kind::kScalar ? parse_bool(node.text) : std::nullopt;
+  bool read(const YamlNode& node, const std::string& key, bool& value) {
+    const auto parsed = node.kind == YamlNode::Kind::kScalar ? parse_bool(node.text) : std::nullopt;
     if (!parsed) return refuse(node, key, "expected true or false");
     value = *parsed;
     return true;
   }
 
   template <typename Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
-  bool read(const Node& node, const std::string& key, Integer& value) {
-    if (node.kind != Node::Kind::kScalar) return refuse(node, key, "expected an integer");
+  bool read(const YamlNode& node, const std::string& key, Integer& value) {
+    if (node.kind != YamlNode::Kind::kScalar) return refuse(node, key, "expected an integer");
     const std::string_view text = trim(node.text);
     if (has_leading_zero(text)) {
       return refuse(node, key, "expected an integer without leading zeros");
@@ -78,8 +78,8 @@ class ValueReader {
     return check_bounds(node, key, static_cast<double>(value));
   }
 
-  bool read(const Node& node, const std::string& key, double& value) {
-    if (node.kind != Node::Kind::kScalar) return refuse(node, key, "expected a number");
+  bool read(const YamlNode& node, const std::string& key, double& value) {
+    if (node.kind != YamlNode::Kind::kScalar) return refuse(node, key, "expected a number");
     const auto result = parse_number(trim(node.text), value);
     if (result.ec == std::errc::result_out_of_range)
       return refuse(node, key, "the number is too large or too small");
@@ -88,10 +88,10 @@ class ValueReader {
     return check_bounds(node, key, value);
   }
 
-  bool read(const Node& node, const std::string& key, Size2& size) {
-    Node list = node;
+  bool read(const YamlNode& node, const std::string& key, Size2& size) {
+    YamlNode list = node;
     if (!expand_tuple(list)) {
-      if (node.kind != Node::Kind::kScalar) return refuse(node, key, "expected " + expected(size));
+      if (node.kind != YamlNode::Kind::kScalar) return refuse(node, key, "expected " + expected(size));
       if (!read(node, key, size.height)) return false;
       size.width = size.height;
       return true;
@@ -102,8 +102,8 @@ class ValueReader {
   }
 
   template <typename Value>
-  bool read(const Node& node, const std::string& key, std::vector<Value>& values) {
-    Node list = node;
+  bool read(const YamlNode& node, const std::string& key, std::vector<Value>& values) {
+    YamlNode list = node;
     if (!expand_tuple(list)) return refuse_list(node, key, values);
     std::vector<Value> read_values(list.values.size());
     bool good = true;
@@ -115,9 +115,9 @@ class ValueReader {
   }
 
   template <typename Value>
-  bool read(const Node& node, const std::string& key, std::map<std::string, Value>& values) {
-    if (node.kind == Node::Kind::kNull) return true;
-    if (node.kind != Node::Kind::kMap)
+  bool read(const YamlNode& node, const std::string& key, std::map<std::string, Value>& values) {
+    if (node.kind == YamlNode::Kind::kNull) return true;
+    if (node.kind != YamlNode::Kind::kMap)
       return refuse(node, key, "expected a map, {name: value, ...}");
     std::map<std::string, Value> entries;
     bool good = true;
@@ -137,23 +137,23 @@ class ValueReader {
   }
 
  private:
-  bool read_element(const Node& node, const std::string& key, std::vector<double>& value) {
-    Node list = node;
+  bool read_element(const YamlNode& node, const std::string& key, std::vector<double>& value) {
+    YamlNode list = node;
     if (expand_tuple(list)) return read(list, key, value);
     value.resize(1);
     return read(node, key, value[0]);
   }
 
   template <typename Value>
-  bool read_element(const Node& node, const std::string& key, Value& value) {
+  bool read_element(const YamlNode& node, const std::string& key, Value& value) {
     return read(node, key, value);
   }
 
-  bool read_option(const Node& node, const std::string& key, double& value) {
+  bool read_option(const YamlNode& node, const std::string& key, double& value) {
     return read(node, key, value);
   }
 
-  bool read_option(const Node& node, const std::string&, std::string& value) {
+  bool read_option(const YamlNode& node, const std::string&, std::string& value) {
     value = flow_text(node);
     return true;
   }
@@ -184,7 +184,7 @@ class ValueReader {
     return rule_.choices.empty();
   }
 
-  bool check_choice(const Node& node, const std::string& key, const std::string& value) {
+  bool check_choice(const YamlNode& node, const std::string& key, const std::string& value) {
     if (accepts_choice(value)) return true;
     std::string what = fmt::format("{} must be {}, got '{}'", key, describe(rule_), node.text);
     if (const auto nearest = nearest_name(value, rule_.choices))
@@ -193,7 +193,7 @@ class ValueReader {
     return false;
   }
 
-  bool check_device(const Node& node, const std::string& key, const std::string& value) {
+  bool check_device(const YamlNode& node, const std::string& key, const std::string& value) {
     if (value == "auto" || value == "cpu" || value == "cuda") return true;
     int index = -1;
     const bool is_indexed = starts_with(value, "cuda:") && is_digit(value.back());
@@ -205,7 +205,7 @@ class ValueReader {
     return false;
   }
 
-  bool check_bounds(const Node& node, const std::string& key, double value) {
+  bool check_bounds(const YamlNode& node, const std::string& key, double value) {
     if (accepts(rule_, value)) return true;
     const bool is_range = rule_.most && !rule_.most_excluded && *rule_.most > *rule_.least;
     problems_.add(node.place, fmt::format("{} must be {}{}, got {}", key, is_range ? "in " : "",
@@ -214,7 +214,7 @@ class ValueReader {
   }
 
   // 4.0 is a number, but whoever wrote it may expect fractions to count.
-  bool refuse_fraction(const Node& node, const std::string& key, std::string_view text) {
+  bool refuse_fraction(const YamlNode& node, const std::string& key, std::string_view text) {
     double number = 0;
     constexpr double kExact = 9007199254740992.0;
     if (parse_number(text, number).ec == std::errc() && std::isfinite(number) &&
@@ -225,28 +225,28 @@ class ValueReader {
   }
 
   template <typename Value>
-  bool refuse_list(const Node& node, const std::string& key, const std::vector<Value>&) {
+  bool refuse_list(const YamlNode& node, const std::string& key, const std::vector<Value>&) {
     std::string hint;
-    if (node.kind == Node::Kind::kScalar) hint = fmt::format("; write [{}]", node.text);
+    if (node.kind == YamlNode::Kind::kScalar) hint = fmt::format("; write [{}]", node.text);
     problems_.add(node.place, fmt::format("{}: expected a list, each {}, got {}{}", key,
                                           expected(Value{}), found(node), hint));
     return false;
   }
 
-  bool refuse(const Node& node, const std::string& key, const std::string& what) {
+  bool refuse(const YamlNode& node, const std::string& key, const std::string& what) {
     problems_.add(node.place, fmt::format("{}: {}, got {}", key, what, found(node)));
     return false;
   }
 
-  static std::string found(const Node& node) {
+  static std::string found(const YamlNode& node) {
     switch (node.kind) {
-      case Node::Kind::kNull:
+      case YamlNode::Kind::kNull:
         return "nothing";
-      case Node::Kind::kScalar:
+      case YamlNode::Kind::kScalar:
         return "'" + node.text + "'";
-      case Node::Kind::kList:
+      case YamlNode::Kind::kList:
         return "the list " + flow_text(node);
-      case Node::Kind::kMap:
+      case YamlNode::Kind::kMap:
         break;
     }
     return "the map " + flow_text(node);
@@ -265,7 +265,7 @@ std::optional<bool> parse_bool(std::string_view text) {
   return std::nullopt;
 }
 
-void read_value(const Node& node, const std::string& key, const Field& field, Problems& problems) {
+void read_value(const YamlNode& node, const std::string& key, const Field& field, Problems& problems) {
   ValueReader reader(field.rule, problems);
   std::visit(
       [&](auto* member) {

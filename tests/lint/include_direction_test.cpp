@@ -117,5 +117,26 @@ TEST(Includes, HeadersDoNotTakeAllOfLibTorch) {
   EXPECT_THAT(wrong, testing::IsEmpty());
 }
 
+// Two headers that define a type of one name break the one-definition rule as soon as a program holds both, and the linker
+// does not say so.
+TEST(Types, AreDefinedInOneHeader) {
+  static const std::regex kDefinition(R"(^(struct|class|enum class) ([A-Z]\w*)[^;]*$)");
+  std::map<std::string, std::string> places;
+  std::vector<std::string> twice;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(SSDQ_SOURCE_DIR) / "ssdq")) {
+    if (entry.path().extension() != ".h") {
+      continue;
+    }
+    std::ifstream file(entry.path());
+    std::smatch match;
+    for (std::string line; std::getline(file, line);) {
+      if (std::regex_search(line, match, kDefinition) && !places.emplace(match[2], entry.path().string()).second) {
+        twice.push_back(match[2].str() + ": " + places[match[2]] + " and " + entry.path().string());
+      }
+    }
+  }
+  EXPECT_THAT(twice, testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace ssdq
