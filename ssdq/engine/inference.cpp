@@ -10,7 +10,6 @@
 #include "ssdq/data/transforms/render.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/device.h"
-#include "ssdq/layers/autocast.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/strings.h"
 
@@ -18,14 +17,9 @@ namespace ssdq {
 namespace {
 
 std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& post_processor,
-                                     const Experiment& experiment, const torch::Tensor& images,
-                                     const std::vector<Size2>& sizes) {
+                                     const torch::Tensor& images, const std::vector<Size2>& sizes) {
   const torch::NoGradGuard no_grad;
-  DetectorOutput output;
-  {
-    const Bf16Autocast autocast(experiment.device, experiment.config.solver.bf16);
-    output = detector->forward(images);
-  }
+  const DetectorOutput output = detector->forward(images);
   const auto logits = output.class_logits.to(torch::kCPU, torch::kFloat32).contiguous();
   const auto boxes = output.box_regression.to(torch::kCPU, torch::kFloat32).contiguous();
   return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes, torch::get_num_threads());
@@ -64,7 +58,7 @@ Detections detect(Detector& detector, const PostProcessor& post_processor, const
   batch.images.resize(static_cast<size_t>(input.image_size.height) * input.image_size.width * 3);
   render_whole(rgb, {rgb_floats(input.pixel_mean), rgb_floats(input.pixel_std)}, input.image_size, batch.images.data());
   const auto images = images_of(batch, experiment.device, use_channels_last(experiment));
-  return detect_batch(detector, post_processor, experiment, images, {{rgb.rows, rgb.cols}}).front();
+  return detect_batch(detector, post_processor, images, {{rgb.rows, rgb.cols}}).front();
 }
 
 void run_inference(Detector& detector, const Experiment& experiment, const Dataset& dataset, const DetectionSink& sink) {
@@ -73,7 +67,7 @@ void run_inference(Detector& detector, const Experiment& experiment, const Datas
   TestLoader loader(dataset, test_loader_options(experiment));
   while (auto batch = loader.next()) {
     const auto images = images_of(*batch, experiment.device, use_channels_last(experiment));
-    const auto detections = detect_batch(detector, post_processor, experiment, images, batch->original_sizes);
+    const auto detections = detect_batch(detector, post_processor, images, batch->original_sizes);
     for (size_t i = 0; i < detections.size(); ++i) {
       sink(batch->indices[i], detections[i]);
     }

@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Shipped, Backbone, testing::ValuesIn(kModels), [](const
 
 TEST(Backbones, CostAsMuchAsPublished) {
   Graph ssd300 = backbone("vgg_ssd300", {300, 300});
-  append_heads(ssd300, {kSsd, kSsdBoxes, 91, false});
+  append_heads(builtin_heads(), ssd300, {kSsd, kSsdBoxes, 91, false});
   EXPECT_NEAR(static_cast<double>(cost(ssd300).macs) / 1e9, 34.86, 0.005);  // torchvision
 }
 

@@ -26,7 +26,7 @@ std::vector<std::string> names_from(const Graph& graph, std::size_t first) {
 
 TEST(Heads, SsdHasAConvolutionForEachLevelAndRole) {
   Graph graph = two_levels();
-  append_heads(graph, {"SSDBoxPredictor", {4, 6}, 21, false});
+  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21, false});
   EXPECT_THAT(names_from(graph, 3),
               testing::ElementsAre("head.cls.0", "head.cls.0.out", "head.box.0", "head.box.0.out",
                                    "head.cls.1", "head.cls.1.out", "head.box.1", "head.box.1.out"));
@@ -40,7 +40,7 @@ TEST(Heads, SsdHasAConvolutionForEachLevelAndRole) {
 
 TEST(Heads, SsdLiteIsSeparableExceptOnTheLastLevel) {
   Graph graph = two_levels();
-  append_heads(graph, {"SSDLiteBoxPredictor", {6, 6}, 21, true});
+  append_heads(builtin_heads(), graph, {"SSDLiteBoxPredictor", {6, 6}, 21, true});
   EXPECT_THAT(
       names_from(graph, 3),
       testing::ElementsAre("head.cls.0.dw", "head.cls.0.pw", "head.cls.0.out", "head.box.0.dw",
@@ -55,7 +55,7 @@ TEST(Heads, SsdLiteIsSeparableExceptOnTheLastLevel) {
 
 TEST(Heads, WritingTheBackboneLeavesThemOut) {
   Graph graph = two_levels();
-  append_heads(graph, {"SSDBoxPredictor", {4, 6}, 21, false});
+  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21, false});
   EXPECT_TRUE(parse_cfg(write_cfg(graph), "y.cfg", {10, 20}) == two_levels());
 }
 
@@ -63,20 +63,20 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
   Graph graph = two_levels();
   EXPECT_THAT(
       [&] {
-        append_heads(graph, {"SSD", {4, 6}, 21, false});
+        append_heads(builtin_heads(), graph, {"SSD", {4, 6}, 21, false});
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
           "SSDLiteBoxPredictor"));
   EXPECT_THAT(
       [&] {
-        append_heads(graph, {"SSDBoxPredictor", {4}, 21, false});
+        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21, false});
       },
       testing::ThrowsMessage<ConfigError>("the backbone has 2 features, but "
                                           "MODEL.PRIORS.BOXES_PER_LOCATION has 1 entries"));
   EXPECT_THAT(
       [&] {
-        append_heads(graph, {"SSDBoxPredictor", {4, 6}, 1, false});
+        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 1, false});
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.NUM_CLASSES: expected at least 2 (background and one class), got 1"));
