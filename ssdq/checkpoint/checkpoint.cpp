@@ -1,6 +1,7 @@
 #include "ssdq/checkpoint/checkpoint.h"
 
 #include <charconv>
+#include <map>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -142,6 +143,27 @@ void set_rng_state(const torch::Tensor& state) {
   } catch (const c10::Error&) {
     fail("the checkpoint's random state ({} bytes) is not one of this LibTorch", state.numel());
   }
+}
+
+State inference_weights(const Checkpoint& checkpoint) {
+  const std::map<std::string, torch::Tensor> averages(checkpoint.ema.begin(), checkpoint.ema.end());
+  State weights = checkpoint.model;
+  for (auto& [name, tensor] : weights) {
+    if (const auto average = averages.find(name); average != averages.end()) {
+      tensor = average->second;
+    }
+  }
+  return weights;
+}
+
+Checkpoint strip_for_inference(const Checkpoint& checkpoint) {
+  Checkpoint stripped;
+  stripped.model = inference_weights(checkpoint);
+  stripped.iteration = checkpoint.iteration;
+  stripped.config_yaml = checkpoint.config_yaml;
+  stripped.graph_cfg = checkpoint.graph_cfg;
+  stripped.extra = checkpoint.extra;
+  return stripped;
 }
 
 }  // namespace ssdq

@@ -39,6 +39,13 @@ Checkpoint load_checkpoint(const std::string& path);
 // about the file's structure.
 Checkpoint inspect_checkpoint(const std::string& path);
 
+// The weights to run a model with: its averages where the checkpoint has them, else its plain values.
+State inference_weights(const Checkpoint& checkpoint);
+
+// A checkpoint that holds inference_weights() as its model, configuration, graph and extra, and
+// nothing that only training needs.
+Checkpoint strip_for_inference(const Checkpoint& checkpoint);
+
 // The state of LibTorch's default CPU generator, [n] bytes. Setting another LibTorch's state, or
 // what is none, throws Error.
 torch::Tensor rng_state();

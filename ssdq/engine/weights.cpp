@@ -11,19 +11,6 @@
 namespace ssdq {
 namespace {
 
-// Averaged weights over plain ones: buffers that the average does not follow come from the model.
-State averaged(const Checkpoint& checkpoint) {
-  State state = checkpoint.model;
-  for (auto& [name, tensor] : state) {
-    const auto same = std::find_if(checkpoint.ema.begin(), checkpoint.ema.end(),
-                                   [&, wanted = std::cref(name)](const auto& one) { return one.first == wanted.get(); });
-    if (same != checkpoint.ema.end()) {
-      tensor = same->second;
-    }
-  }
-  return state;
-}
-
 bool is_quantizer_state(const std::string& name) { return name.find("quantizer") != std::string::npos; }
 
 void refuse_differences(LoadReport report, const std::string& path) {
@@ -34,7 +21,7 @@ void refuse_differences(LoadReport report, const std::string& path) {
 
 void load_backbone(Detector& detector, const std::string& path) {
   State backbone;
-  for (auto& entry : averaged(load_checkpoint(path))) {
+  for (auto& entry : inference_weights(load_checkpoint(path))) {
     if (starts_with(entry.first, "backbone.")) {
       backbone.push_back(entry);
     }
@@ -52,7 +39,7 @@ void load_backbone(Detector& detector, const std::string& path) {
 
 std::vector<std::string> load_weights(Detector& detector, const std::string& path) {
   const Checkpoint checkpoint = load_checkpoint(path);
-  refuse_differences(load_state(*detector, averaged(checkpoint)), path);
+  refuse_differences(load_state(*detector, inference_weights(checkpoint)), path);
   const auto names = checkpoint.extra.find("class_names");
   return names == checkpoint.extra.end() ? std::vector<std::string>{} : split(names->second, '\n');
 }

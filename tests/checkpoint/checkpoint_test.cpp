@@ -170,5 +170,22 @@ TEST(State, LongListsOfDifferencesAreCut) {
             "  missing: w1 [1]\n  missing: 3 more");
 }
 
+TEST(StripForInference, TakesTheAveragesAndDropsWhatOnlyTrainingNeeds) {
+  Checkpoint full;
+  full.model = {{"a", torch::zeros({2})}, {"b", torch::ones({2})}};
+  full.ema = {{"a", torch::full({2}, 7.0F)}, {"num_updates", torch::tensor(3)}};
+  full.optimizer = {{"a.momentum_buffer", torch::ones({2})}};
+  full.rng = rng_state();
+  full.iteration = 5;
+  full.extra = {{"class_names", "x\ny"}};
+  const Checkpoint stripped = strip_for_inference(full);
+  ASSERT_EQ(stripped.model.size(), 2U);
+  EXPECT_EQ(stripped.model[0].second[0].item<float>(), 7.0F);
+  EXPECT_EQ(stripped.model[1].second[0].item<float>(), 1.0F);
+  EXPECT_TRUE(stripped.ema.empty() && stripped.optimizer.empty() && !stripped.rng.defined());
+  EXPECT_EQ(stripped.iteration, 5);
+  EXPECT_EQ(stripped.extra, full.extra);
+}
+
 }  // namespace
 }  // namespace ssdq::testing
