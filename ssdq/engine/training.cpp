@@ -39,7 +39,11 @@ void prepare(const Experiment& experiment) {
 void open_output(const Experiment& experiment) {
   const auto& dir = experiment.config.output_dir;
   make_directories(dir);
-  write_file_atomically(dir + "/config.yaml", to_yaml(experiment.config));
+  // The folder describes its run by itself: the network lies beside the configuration that names it.
+  Config resolved = experiment.config;
+  resolved.model.backbone.cfg = "network.cfg";
+  write_file_atomically(dir + "/network.cfg", experiment.graph_cfg);
+  write_file_atomically(dir + "/config.yaml", to_yaml(resolved));
   Log::global().open_file(dir + "/log.txt");
 }
 
@@ -74,9 +78,9 @@ int dry_run(const Experiment& experiment) {
 int train(const Experiment& experiment, bool resume) {
   open_output(experiment);
   auto run = build_training(experiment, resume, /*dry_run=*/false);
+  const StopOnSignal signals(*run->trainer);
   const int64_t start = resume ? resume_training(*run, experiment) : start_training(*run, experiment);
   add_writers(*run, experiment, start);
-  const StopOnSignal signals(*run->trainer);
   run->trainer->train(start, experiment.config.solver.max_iter);
   if (run->trainer->stopped() && !run->trainer->finished()) {
     log_warning("stopped by a signal after {} iterations; the checkpoint is in {}; --resume goes on from there",

@@ -51,7 +51,7 @@ TEST_F(BadInput, Overrides) {
 }
 
 TEST_F(BadInput, Weights) {
-  expect_override(1, "missing.safetensors", {"MODEL.WEIGHTS", "missing.safetensors"});
+  expect_override(2, "no file 'missing.safetensors'", {"MODEL.WEIGHTS", "missing.safetensors"});
   std::ofstream(dir / "model.pth") << "PK\x03\x04 not really";
   expect_override(1, ".pth", {"MODEL.WEIGHTS", output("model.pth")});
   std::ofstream(dir / "empty.safetensors").close();
@@ -81,7 +81,7 @@ TEST_F(BadInput, AnnotationForAMissingImage) {
 
 TEST_F(BadInput, EmptyDataSet) {
   std::ofstream(dir / "ImageSets/Main/train.txt").close();
-  expect_override(2, "no images", {});
+  expect_override(1, "train.txt: data set shapes_train is empty", {});
 }
 
 TEST_F(BadInput, DegenerateBoxUnderTheErrorPolicy) {

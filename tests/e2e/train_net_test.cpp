@@ -84,7 +84,7 @@ TEST_F(TrainNet, NumberOfDataThreadsDoesNotChangeTheResult) {
 TEST_F(TrainNet, WritesItsRecords) {
   const auto result = run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "3"});
   ASSERT_EQ(result.status, 0) << result.output;
-  for (const char* file : {"config.yaml", "log.txt", "metrics.jsonl", "model_final.safetensors"}) {
+  for (const char* file : {"config.yaml", "network.cfg", "log.txt", "metrics.jsonl", "model_final.safetensors"}) {
     EXPECT_TRUE(fs::exists(dir / "out" / file)) << file;
   }
   const std::string metrics = read(dir / "out/metrics.jsonl");
@@ -92,6 +92,9 @@ TEST_F(TrainNet, WritesItsRecords) {
   EXPECT_THAT(metrics, HasSubstr("eval/mAP"));
   EXPECT_FALSE(fs::is_empty(dir / "out/tensorboard"));
 
+  // The folder is enough to go on from, without the files that the run was started with.
+  fs::remove(dir / "shapes.cfg");
+  fs::remove(dir / "shapes.yaml");
   const auto again = run_tool("train_net", {"--config-file", output("out/config.yaml"), "--eval-only"});
   EXPECT_EQ(again.status, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("evaluating " + output("out/model_final.safetensors")));
