@@ -1,4 +1,5 @@
-// Seconds of one training step (forward, multibox loss, backward, SGD), float and W8A8, side by side:
+// Seconds of one training step (forward, multibox loss, backward, SGD), float and W8A8, side by
+// side:
 //   bench_train_step [BATCH_SIZE [THREADS [STEPS]]]
 // Run in the source folder. The fastest step counts, after two to warm up.
 
@@ -37,8 +38,8 @@ double seconds_per_step(const std::string& config_file, const std::vector<std::s
   const auto optimizer = ssdq::make_optimizer(*detector, loaded.config.solver);
   const auto size = loaded.config.input.image_size;
   const auto priors = static_cast<int64_t>(experiment.priors.size());
-  const auto images =
-      torch::randn({setting.batch_size, 3, size.height, size.width}).contiguous(torch::MemoryFormat::ChannelsLast);
+  const auto images = torch::randn({setting.batch_size, 3, size.height, size.width})
+                          .contiguous(torch::MemoryFormat::ChannelsLast);
   auto labels = torch::zeros({setting.batch_size, priors}, torch::kInt64);
   labels.slice(1, 0, 20).fill_(1);
   const auto targets = torch::zeros({setting.batch_size, priors, 4});
@@ -51,7 +52,8 @@ double seconds_per_step(const std::string& config_file, const std::vector<std::s
       const ssdq::Bf16Autocast autocast(experiment.device, loaded.config.solver.bf16);
       output = detector->forward(images);
     }
-    const auto loss = ssdq::multibox_loss(output.class_logits, output.box_regression, labels, targets, 3);
+    const auto loss =
+        ssdq::multibox_loss(output.class_logits, output.box_regression, labels, targets, 3);
     optimizer->zero_grad();
     (loss.classification + loss.localization).backward();
     optimizer->step();
@@ -73,7 +75,8 @@ void compare(const std::string& name, const std::string& config_file, const Sett
     without.insert(without.end(), {"SOLVER.BF16", bf16 ? "true" : "false"});
     const double off = seconds_per_step(config_file, without, setting);
     const double on = seconds_per_step(config_file, with, setting);
-    std::cout << fmt::format("{:20} {:5} {:10.3f} {:10.3f} {:8.3f}\n", name, bf16 ? "bf16" : "fp32", off, on, on / off);
+    std::cout << fmt::format("{:20} {:5} {:10.3f} {:10.3f} {:8.3f}\n", name, bf16 ? "bf16" : "fp32",
+                             off, on, on / off);
   }
 }
 
@@ -85,8 +88,9 @@ int main(int argc, char** argv) {
     setting.batch_size = argc > 1 ? std::atoi(argv[1]) : setting.batch_size;
     torch::set_num_threads(argc > 2 ? std::atoi(argv[2]) : 1);
     setting.steps = argc > 3 ? std::atoi(argv[3]) : setting.steps;
-    std::cout << fmt::format("batch {}, {} threads; s per step\n{:20} {:5} {:>10} {:>10} {:>8}\n", setting.batch_size,
-                             torch::get_num_threads(), "model", "type", "float", "W8A8", "ratio");
+    std::cout << fmt::format("batch {}, {} threads; s per step\n{:20} {:5} {:>10} {:>10} {:>8}\n",
+                             setting.batch_size, torch::get_num_threads(), "model", "type", "float",
+                             "W8A8", "ratio");
     compare("vgg_bn_ssd300", "configs/vgg_bn_ssd300_quan_w8a8.yaml", setting);
     compare("mobilenet_v2_ssd320", "configs/mobilenet_v2_ssd320_quan_w8a8.yaml", setting);
     compare("vgg_mini_ssd300", "configs/vgg_mini_ssd300_bccd_quan_w8a8.yaml", setting);

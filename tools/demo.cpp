@@ -17,7 +17,8 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: demo --config-file FILE --weights FILE [options] INPUT... [KEY VALUE ...]\n\n"
-    "Draws detections on images, folders of images, videos, or a camera, and prints objects, times and FPS:\n"
+    "Draws detections on images, folders of images, videos, or a camera, and prints objects, times "
+    "and FPS:\n"
     "  demo --config-file outputs/quickstart/w8a8/config.yaml \\\n"
     "       --weights outputs/quickstart/w8a8/model_final.safetensors datasets/bccd/JPEGImages\n"
     "  demo --config-file C --weights W --webcam --score-threshold 0.6\n\n";
@@ -27,8 +28,10 @@ po::options_description describe() {
   auto add = options.add_options();
   add("help,h", "this text");
   add("config-file", po::value<std::string>(), "YAML configuration");
-  add("weights", po::value<std::string>(), "checkpoint; default: MODEL.WEIGHTS of the configuration");
-  add("output", po::value<std::string>()->default_value("outputs/demo"), "folder for the annotated files");
+  add("weights", po::value<std::string>(),
+      "checkpoint; default: MODEL.WEIGHTS of the configuration");
+  add("output", po::value<std::string>()->default_value("outputs/demo"),
+      "folder for the annotated files");
   add("score-threshold", po::value<float>()->default_value(0.7F), "least score drawn, 0..1");
   add("webcam", "read from the first camera until q is pressed or the stream ends");
   add("input", po::value<std::vector<std::string>>(), "images, folders, videos");
@@ -37,13 +40,14 @@ po::options_description describe() {
 
 int run(int argc, char** argv) {
   const auto options = describe();
-  const auto line =
-      ssdq::split_overrides(argc, argv, {"--config-file", "--weights", "--output", "--score-threshold", "--input"});
+  const auto line = ssdq::split_overrides(
+      argc, argv, {"--config-file", "--weights", "--output", "--score-threshold", "--input"});
   po::positional_options_description positional;
   positional.add("input", -1);
   po::variables_map given;
   try {
-    po::store(po::command_line_parser(line.options).options(options).positional(positional).run(), given);
+    po::store(po::command_line_parser(line.options).options(options).positional(positional).run(),
+              given);
   } catch (const po::error& error) {
     ssdq::fail_config("{}; see --help", error.what());
   }
@@ -51,7 +55,8 @@ int run(int argc, char** argv) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
-  SSDQ_CHECK_CONFIG(given.count("config-file") != 0, "--config-file is missing; expected a YAML file; see --help");
+  SSDQ_CHECK_CONFIG(given.count("config-file") != 0,
+                    "--config-file is missing; expected a YAML file; see --help");
   ssdq::DemoOptions demo;
   demo.output_dir = given["output"].as<std::string>();
   demo.score_threshold = given["score-threshold"].as<float>();

@@ -47,7 +47,8 @@ int run(int argc, char** argv) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
-  SSDQ_CHECK_CONFIG(given.count("config-file") != 0, "--config-file is missing; expected a YAML file; see --help");
+  SSDQ_CHECK_CONFIG(given.count("config-file") != 0,
+                    "--config-file is missing; expected a YAML file; see --help");
   const auto loaded = ssdq::load_config(given["config-file"].as<std::string>(), line.overrides);
   if (given.count("print-config") != 0) {
     std::cout << ssdq::to_yaml(loaded.config);

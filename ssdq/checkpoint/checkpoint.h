@@ -39,7 +39,8 @@ Checkpoint load_checkpoint(const std::string& path);
 // about the file's structure.
 Checkpoint inspect_checkpoint(const std::string& path);
 
-// The weights to run a model with: its averages where the checkpoint has them, else its plain values.
+// The weights to run a model with: its averages where the checkpoint has them, else its plain
+// values.
 State inference_weights(const Checkpoint& checkpoint);
 
 // A checkpoint that holds inference_weights() as its model, configuration, graph and extra, and

@@ -11,8 +11,8 @@
 
 #include <fmt/format.h>
 
-#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
 
 namespace ssdq {
 namespace {

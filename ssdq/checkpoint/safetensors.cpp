@@ -15,8 +15,8 @@
 
 #include "ssdq/checkpoint/file_kind.h"
 #include "ssdq/checkpoint/safetensors_header.h"
-#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
 
 namespace ssdq {
 namespace {

@@ -10,25 +10,26 @@
 namespace ssdq {
 
 // The whole configuration, a struct for each section; defaults are the members' initialisers.
-// visit_fields (config/fields.h) names, documents and bounds each member; reading, overriding, checking, writing
-// and docs/config.md all come from it. Keys and defaults follow lufficc/SSD and its
-// pruning/quantization fork where those have them.
+// visit_fields (config/fields.h) names, documents and bounds each member; reading, overriding,
+// checking, writing and docs/config.md all come from it. Keys and defaults follow lufficc/SSD and
+// its pruning/quantization fork where those have them.
 
 // Free-form settings of a registered component ("OPTIONS: {...}"), values as YAML text.
 using Options = std::map<std::string, std::string>;
 
 struct BackboneConfig {
   std::string name = "cfg_backbone";
-  std::string cfg;                // path of the .cfg
-  std::string weights;            // pre-trained backbone, used when `pretrained`
+  std::string cfg;      // path of the .cfg
+  std::string weights;  // pre-trained backbone, used when `pretrained`
   bool pretrained = true;
   std::vector<int> out_channels;  // empty: inferred
 };
 
 struct PriorsConfig {
-  std::vector<Size2> feature_maps;                 // [h, w] or one number for both; empty: inferred
+  std::vector<Size2> feature_maps;  // [h, w] or one number for both; empty: inferred
   std::vector<int> strides{8, 16, 32, 64, 100, 300};
-  std::vector<std::vector<double>> min_sizes{{30}, {60}, {111}, {162}, {213}, {264}};  // px; a number or a list for each level
+  std::vector<std::vector<double>> min_sizes{
+      {30}, {60}, {111}, {162}, {213}, {264}};  // px; a number or a list for each level
   std::vector<double> max_sizes{60, 111, 162, 213, 264, 315};
   std::vector<std::vector<double>> aspect_ratios{{2}, {2, 3}, {2, 3}, {2, 3}, {2}, {2}};
   std::vector<int> boxes_per_location{4, 6, 6, 6, 4, 4};
@@ -49,14 +50,14 @@ struct ModelConfig {
   double center_variance = 0.1;
   double size_variance = 0.2;
   bool fine_tune = false;
-  std::string weights;          // checkpoint to start from; "." means none, as in the fork
+  std::string weights;  // checkpoint to start from; "." means none, as in the fork
   BackboneConfig backbone;
   PriorsConfig priors;
   BoxHeadConfig box_head;
 };
 
 struct InputConfig {
-  Size2 image_size{300, 300};                  // one number or [height, width]
+  Size2 image_size{300, 300};                     // one number or [height, width]
   std::vector<double> pixel_mean{123, 117, 104};  // RGB, 0..255
   std::vector<double> pixel_std{1, 1, 1};
   int channels = 3;
@@ -72,14 +73,16 @@ struct AugmentationConfig {
   bool flip_vertical = false;  // for images without an up, such as cells and aerial views
 };
 
-// A data set described in YAML alone (DATASETS.DEFINE: {name: {FORMAT: voc, ROOT: ..., SPLIT: ...}}).
+// A data set described in YAML alone (DATASETS.DEFINE: {name: {FORMAT: voc, ROOT: ..., SPLIT:
+// ...}}).
 struct DatasetDefinition {
   std::string format;  // voc, coco, txt
   std::string root;
-  std::string split;       // voc: image set; txt: train or valid
-  std::string annotations; // coco: json; txt: .data file
-  std::string images;      // coco, txt: image folder
-  std::vector<std::string> classes;  // voc: class names in label order (label 1 first); empty: the 20 of VOC
+  std::string split;        // voc: image set; txt: train or valid
+  std::string annotations;  // coco: json; txt: .data file
+  std::string images;       // coco, txt: image folder
+  std::vector<std::string>
+      classes;  // voc: class names in label order (label 1 first); empty: the 20 of VOC
 };
 
 struct DatasetsConfig {
@@ -90,9 +93,9 @@ struct DatasetsConfig {
 };
 
 struct DataLoaderConfig {
-  int num_workers = 8;   // threads; 0 loads in the training thread; never more than the cores left
+  int num_workers = 8;  // threads; 0 loads in the training thread; never more than the cores left
   bool pin_memory = true;
-  int prefetch = 4;      // batches ready ahead
+  int prefetch = 4;  // batches ready ahead
 };
 
 struct SolverConfig {
@@ -105,13 +108,13 @@ struct SolverConfig {
   double lr = 1e-3;
   double momentum = 0.9;
   double weight_decay = 5e-4;
-  bool decay_norm = true;   // weight decay on batch-norm parameters
-  bool decay_bias = true;   // weight decay on biases
+  bool decay_norm = true;  // weight decay on batch-norm parameters
+  bool decay_bias = true;  // weight decay on biases
   double warmup_factor = 1.0 / 3;
   int64_t warmup_iters = 500;
-  double clip_gradients = 0;  // largest gradient norm; 0: no clipping
-  double ema = 0;             // decay of the averaged weights; 0: none
-  bool bf16 = false;          // autocast to bfloat16
+  double clip_gradients = 0;           // largest gradient norm; 0: no clipping
+  double ema = 0;                      // decay of the averaged weights; 0: none
+  bool bf16 = false;                   // autocast to bfloat16
   std::string channels_last = "auto";  // auto, on, off
   int64_t checkpoint_period = 2500;
   int keep_checkpoints = 3;
@@ -121,13 +124,13 @@ struct SolverConfig {
 struct TestConfig {
   double nms_threshold = 0.45;
   double confidence_threshold = 0.01;
-  int max_per_class = -1;      // detections kept of one class after NMS; -1: no limit
+  int max_per_class = -1;  // detections kept of one class after NMS; -1: no limit
   int max_per_image = 100;
   int candidates_per_class = 400;  // best scores that enter NMS; -1: all
   int batch_size = 10;
   bool bn_fuse = false;
-  std::string metric = "auto";   // auto, voc_area, voc_11point, coco
-  int64_t eval_period = 0;       // iterations; 0: only after training
+  std::string metric = "auto";                     // auto, voc_area, voc_11point, coco
+  int64_t eval_period = 0;                         // iterations; 0: only after training
   std::map<std::string, double> expected_results;  // metric -> least value
 };
 

@@ -163,7 +163,7 @@ void Problems::throw_if_any() const {
 }
 
 YamlNode parse_document(const std::string& yaml, int order, const std::string& source,
-                    Problems& problems) {
+                        Problems& problems) {
   const Place start{order, source, 1, 1};
   Converter converter(start);
   try {

@@ -44,7 +44,7 @@ class Problems {
 
 // Reads one document of YAML. What cannot be parsed is a problem and gives a null node.
 YamlNode parse_document(const std::string& yaml, int order, const std::string& source,
-                    Problems& problems);
+                        Problems& problems);
 
 // Reads a value of the command line; text that is no YAML is a scalar.
 YamlNode parse_value(const std::string& text, const Place& place);

@@ -240,7 +240,7 @@ class Reader {
 
   // {a: {b: text}} for the names a, b.
   static YamlNode nested(const std::vector<std::string>& names, const std::string& text,
-                     const Place& place) {
+                         const Place& place) {
     YamlNode value = parse_value(text, place);
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
       YamlNode map;

@@ -91,7 +91,8 @@ class ValueReader {
   bool read(const YamlNode& node, const std::string& key, Size2& size) {
     YamlNode list = node;
     if (!expand_tuple(list)) {
-      if (node.kind != YamlNode::Kind::kScalar) return refuse(node, key, "expected " + expected(size));
+      if (node.kind != YamlNode::Kind::kScalar)
+        return refuse(node, key, "expected " + expected(size));
       if (!read(node, key, size.height)) return false;
       size.width = size.height;
       return true;
@@ -265,7 +266,8 @@ std::optional<bool> parse_bool(std::string_view text) {
   return std::nullopt;
 }
 
-void read_value(const YamlNode& node, const std::string& key, const Field& field, Problems& problems) {
+void read_value(const YamlNode& node, const std::string& key, const Field& field,
+                Problems& problems) {
   ValueReader reader(field.rule, problems);
   std::visit(
       [&](auto* member) {

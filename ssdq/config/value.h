@@ -12,7 +12,8 @@ namespace ssdq {
 // Sets the member that `field` points to from what was written. Mistakes are problems, under the
 // name `key`; the member then keeps its value. Maps gain entries. Not for data set definitions,
 // which have fields of their own.
-void read_value(const YamlNode& node, const std::string& key, const Field& field, Problems& problems);
+void read_value(const YamlNode& node, const std::string& key, const Field& field,
+                Problems& problems);
 
 // The value as YAML on one line that reads back to the same value.
 std::string value_text(const FieldValue& value);

@@ -15,7 +15,8 @@
 namespace ssdq {
 
 // Batches filled item by item by worker threads, in order, at most `ahead` of the one to be taken.
-// Idle workers sleep. Without workers next() fills the batch itself, on up to `own_threads` threads.
+// Idle workers sleep. Without workers next() fills the batch itself, on up to `own_threads`
+// threads.
 class BatchQueue {
  public:
   struct Source {

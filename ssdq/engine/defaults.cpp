@@ -47,12 +47,14 @@ LoaderOptions train_loader_options(const Experiment& experiment) {
   options.own_threads = experiment.threads.compute;
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
-  options.sanitize = [policy, classes = config.model.num_classes](const Record& record, Size2 size) {
+  options.sanitize = [policy, classes = config.model.num_classes](const Record& record,
+                                                                  Size2 size) {
     return sanitize(record, size, policy, classes).objects;
   };
   const BoxVariances variances{static_cast<float>(config.model.center_variance),
                                static_cast<float>(config.model.size_variance)};
-  const auto matcher = std::make_shared<Matcher>(experiment.priors, static_cast<float>(config.model.threshold), variances);
+  const auto matcher = std::make_shared<Matcher>(
+      experiment.priors, static_cast<float>(config.model.threshold), variances);
   options.match = [matcher](const std::vector<Object>& objects) { return matcher->match(objects); };
   return options;
 }
@@ -62,22 +64,23 @@ CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& exper
   const auto optimizer = run.optimizer;
   const auto ema = run.ema;
   const auto class_names = join(run.dataset->class_names(), "\n");
-  return [detector, optimizer, ema, class_names, &experiment](Trainer& trainer, int64_t iterations) {
-    Checkpoint checkpoint;
-    checkpoint.model = state(*detector);
-    checkpoint.optimizer = optimizer_state(*optimizer, *detector);
-    checkpoint.hooks = trainer.hook_states();
-    if (ema) {
-      checkpoint.ema = ema->state();
-      checkpoint.hooks.erase("ema");
-    }
-    checkpoint.iteration = iterations;
-    checkpoint.config_yaml = to_yaml(experiment.config);
-    checkpoint.graph_cfg = experiment.graph_cfg;
-    checkpoint.extra["class_names"] = class_names;
-    checkpoint.rng = rng_state();
-    return checkpoint;
-  };
+  return
+      [detector, optimizer, ema, class_names, &experiment](Trainer& trainer, int64_t iterations) {
+        Checkpoint checkpoint;
+        checkpoint.model = state(*detector);
+        checkpoint.optimizer = optimizer_state(*optimizer, *detector);
+        checkpoint.hooks = trainer.hook_states();
+        if (ema) {
+          checkpoint.ema = ema->state();
+          checkpoint.hooks.erase("ema");
+        }
+        checkpoint.iteration = iterations;
+        checkpoint.config_yaml = to_yaml(experiment.config);
+        checkpoint.graph_cfg = experiment.graph_cfg;
+        checkpoint.extra["class_names"] = class_names;
+        checkpoint.rng = rng_state();
+        return checkpoint;
+      };
 }
 
 // "mAP" and so on ("mAP/DATASET" when there are several), and the main metric.
@@ -95,7 +98,8 @@ EvalHook::Metrics metrics_of(const std::vector<EvaluationResult>& results) {
   return metrics;
 }
 
-EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& experiment, Trainer& trainer) {
+EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& experiment,
+                                    Trainer& trainer) {
   std::optional<EmaScope> averages;
   if (run.ema) {
     averages.emplace(*run.ema);
@@ -125,13 +129,19 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   }
   const auto make = checkpoint_maker(run, experiment);
   trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, kMainMetric));
-  trainer.add_hook(std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
+  trainer.add_hook(
+      std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
 }
 
 }  // namespace
 
-std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume, bool dry_run) {
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
+                                            bool dry_run) {
   const SolverConfig& solver = experiment.config.solver;
+  SSDQ_CHECK_CONFIG(experiment.config.prune.type == "none",
+                    "PRUNE.TYPE: sparsity training ('{}') is not part of this version; add the "
+                    "override `PRUNE.TYPE none` to train without it",
+                    experiment.config.prune.type);
   auto run = std::make_unique<TrainingRun>();
   run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
   run->detector = build_detector(experiment);
@@ -143,8 +153,8 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
     run->ema = std::make_shared<Ema>(run->detector.ptr(), solver.ema);
   }
   if (!dry_run) {
-    run->checkpointer =
-        std::make_shared<Checkpointer>(experiment.config.output_dir, solver.keep_checkpoints, resume);
+    run->checkpointer = std::make_shared<Checkpointer>(experiment.config.output_dir,
+                                                       solver.keep_checkpoints, resume);
   }
   run->last_results = std::make_shared<std::vector<EvaluationResult>>();
   run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer);
@@ -153,13 +163,15 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
 }
 
 int64_t start_training(TrainingRun& run, const Experiment& experiment) {
-  run.trainer->set_loader(std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment)));
+  run.trainer->set_loader(
+      std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment)));
   return 0;
 }
 
 int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   const auto path = run.checkpointer->latest();
-  SSDQ_CHECK(path.has_value(), "{}: nothing to resume there; leave --resume out to start", experiment.config.output_dir);
+  SSDQ_CHECK(path.has_value(), "{}: nothing to resume there; leave --resume out to start",
+             experiment.config.output_dir);
   const Checkpoint checkpoint = load_checkpoint(*path);
   load_state_strict(*run.detector, checkpoint.model, *path);
   load_optimizer_state(*run.optimizer, *run.detector, checkpoint.optimizer);
@@ -168,8 +180,8 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   }
   run.trainer->load_hook_states(checkpoint.hooks);
   set_rng_state(checkpoint.rng);
-  run.trainer->set_loader(
-      std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), checkpoint.iteration));
+  run.trainer->set_loader(std::make_unique<TrainLoader>(
+      *run.dataset, train_loader_options(experiment), checkpoint.iteration));
   log_info("resuming {} after {} iterations", *path, checkpoint.iteration);
   return checkpoint.iteration;
 }
@@ -179,10 +191,14 @@ void add_writers(TrainingRun& run, const Experiment& experiment, int64_t start) 
   make_directories(dir + "/tensorboard");
   // Events are stamped with the steps completed, so the first of this run is start + 1.
   std::vector<std::unique_ptr<EventWriter>> writers;
-  writers.push_back(std::make_unique<ConsoleWriter>(Log::global(), experiment.config.solver.max_iter));
-  writers.push_back(std::make_unique<JsonlWriter>(dir + "/metrics.jsonl", start == 0 ? 0 : start + 1));
-  writers.push_back(std::make_unique<TensorBoardWriter>(dir + "/tensorboard", start == 0 ? 0 : start + 1));
-  run.trainer->add_hook(std::make_unique<PeriodicWriter>(std::move(writers), experiment.config.solver.log_period));
+  writers.push_back(
+      std::make_unique<ConsoleWriter>(Log::global(), experiment.config.solver.max_iter));
+  writers.push_back(
+      std::make_unique<JsonlWriter>(dir + "/metrics.jsonl", start == 0 ? 0 : start + 1));
+  writers.push_back(
+      std::make_unique<TensorBoardWriter>(dir + "/tensorboard", start == 0 ? 0 : start + 1));
+  run.trainer->add_hook(
+      std::make_unique<PeriodicWriter>(std::move(writers), experiment.config.solver.log_period));
 }
 
 void log_results(const std::vector<EvaluationResult>& results) {

@@ -23,20 +23,22 @@ struct TrainingRun {
   std::unique_ptr<DetectionTrainer> trainer;
 };
 
-// Builds the detector (with its initial weights unless `resume`), optimizer, data and the default hooks, in this order: iteration_timer, lr_scheduler, ema, evaluation,
-// best_checkpoint, periodic_checkpoint. A dry run has only the first three and writes nothing. `resume`: the folder's best
-// checkpoint counts.
-std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume, bool dry_run);
+// Builds the detector (with its initial weights unless `resume`), optimizer, data and the default
+// hooks, in this order: iteration_timer, lr_scheduler, ema, evaluation, best_checkpoint,
+// periodic_checkpoint. A dry run has only the first three and writes nothing. `resume`: the
+// folder's best checkpoint counts.
+std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
+                                            bool dry_run);
 
 // Starts the input pipeline at iteration 0, which is returned.
 int64_t start_training(TrainingRun& run, const Experiment& experiment);
 
-// Restores the newest checkpoint of OUTPUT_DIR and returns the iteration to go on from. Throws Error when there is none
-// or it is of another network.
+// Restores the newest checkpoint of OUTPUT_DIR and returns the iteration to go on from. Throws
+// Error when there is none or it is of another network.
 int64_t resume_training(TrainingRun& run, const Experiment& experiment);
 
-// Adds the last hook, periodic_writer: console, metrics.jsonl and TensorBoard. What an earlier run wrote from `start` on
-// is dropped.
+// Adds the last hook, periodic_writer: console, metrics.jsonl and TensorBoard. What an earlier run
+// wrote from `start` on is dropped.
 void add_writers(TrainingRun& run, const Experiment& experiment, int64_t start);
 
 // Prints each table to the log.

@@ -6,9 +6,9 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <torch/torch.h>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/videoio.hpp>
-#include <torch/torch.h>
 
 #include "ssdq/data/image_reader.h"
 #include "ssdq/engine/experiment.h"
@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::set<std::string> kImageExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".tif",
+const std::set<std::string> kImageExtensions = {".jpg",  ".jpeg", ".png", ".bmp", ".tif",
                                                 ".tiff", ".webp", ".ppm", ".pgm"};
 
 // The annotated copy of an image is a PNG or JPEG of the same stem.
@@ -37,7 +37,9 @@ fs::path drawn_name(const fs::path& image) {
   return kept ? image.filename() : fs::path(image.filename().string() + ".png");
 }
 
-bool is_image(const fs::path& path) { return kImageExtensions.count(to_lower(path.extension().string())) != 0; }
+bool is_image(const fs::path& path) {
+  return kImageExtensions.count(to_lower(path.extension().string())) != 0;
+}
 
 // Detects in images one by one and keeps the running totals.
 class Demo {
@@ -55,10 +57,11 @@ class Demo {
     const Timer clock;
     const auto found = detect(detector_, post_processor_, experiment_, rgb);
     const double inference_ms = clock.seconds() * 1e3;
-    const auto objects = std::count_if(found.begin(), found.end(),
-                                       [&](const auto& one) { return one.score >= options_.score_threshold; });
-    std::cout << fmt::format("{}: {} objects, load {:.1f} ms, inference {:.1f} ms, {:.1f} FPS\n", title, objects,
-                             load_ms, inference_ms, 1e3 / inference_ms);
+    const auto objects = std::count_if(found.begin(), found.end(), [&](const auto& one) {
+      return one.score >= options_.score_threshold;
+    });
+    std::cout << fmt::format("{}: {} objects, load {:.1f} ms, inference {:.1f} ms, {:.1f} FPS\n",
+                             title, objects, load_ms, inference_ms, 1e3 / inference_ms);
     ++images_;
     total_ms_ += inference_ms;
     DrawOptions draw;
@@ -77,8 +80,9 @@ class Demo {
 
   void summary() const {
     if (images_ > 0) {
-      std::cout << fmt::format("{} images, mean inference {:.1f} ms, {:.1f} FPS; annotated files in {}\n", images_,
-                               total_ms_ / images_, 1e3 * images_ / total_ms_, options_.output_dir);
+      std::cout << fmt::format(
+          "{} images, mean inference {:.1f} ms, {:.1f} FPS; annotated files in {}\n", images_,
+          total_ms_ / images_, 1e3 * images_ / total_ms_, options_.output_dir);
     }
   }
 
@@ -98,7 +102,9 @@ void Demo::video(cv::VideoCapture& capture, const std::string& title, const fs::
   for (int frame = 0;; ++frame) {
     const Timer clock;
     if (!capture.read(bgr) || bgr.empty()) {
-      SSDQ_CHECK(frame > 0, "{}: no frame could be read; expected an image or a video that OpenCV knows", title);
+      SSDQ_CHECK(frame > 0,
+                 "{}: no frame could be read; expected an image or a video that OpenCV knows",
+                 title);
       return;
     }
     cv::Mat rgb;
@@ -107,8 +113,10 @@ void Demo::video(cv::VideoCapture& capture, const std::string& title, const fs::
     const cv::Mat drawn = show(fmt::format("{} frame {}", title, frame), rgb, load_ms);
     if (!writer.isOpened()) {
       const double rate = capture.get(cv::CAP_PROP_FPS);
-      writer.open(output.string(), cv::VideoWriter::fourcc('M', 'J', 'P', 'G'), rate > 0 ? rate : 25, drawn.size());
-      SSDQ_CHECK(writer.isOpened(), "{}: the annotated video cannot be written; is the folder writable?",
+      writer.open(output.string(), cv::VideoWriter::fourcc('M', 'J', 'P', 'G'),
+                  rate > 0 ? rate : 25, drawn.size());
+      SSDQ_CHECK(writer.isOpened(),
+                 "{}: the annotated video cannot be written; is the folder writable?",
                  output.string());
     }
     cv::cvtColor(drawn, bgr, cv::COLOR_RGB2BGR);
@@ -121,10 +129,12 @@ std::vector<std::pair<fs::path, fs::path>> plan(const DemoOptions& options) {
   std::vector<std::pair<fs::path, fs::path>> files;
   const fs::path out = options.output_dir;
   for (const fs::path input : options.inputs) {
-    SSDQ_CHECK_CONFIG(fs::exists(input), "{}: no such file or folder; expected an image, a folder or a video",
+    SSDQ_CHECK_CONFIG(fs::exists(input),
+                      "{}: no such file or folder; expected an image, a folder or a video",
                       input.string());
     if (!fs::is_directory(input)) {
-      files.emplace_back(input, is_image(input) ? out / drawn_name(input) : out / input.stem().concat(".avi"));
+      files.emplace_back(
+          input, is_image(input) ? out / drawn_name(input) : out / input.stem().concat(".avi"));
       continue;
     }
     std::vector<fs::path> inside;
@@ -133,7 +143,9 @@ std::vector<std::pair<fs::path, fs::path>> plan(const DemoOptions& options) {
         inside.push_back(entry.path());
       }
     }
-    SSDQ_CHECK_CONFIG(!inside.empty(), "{}: the folder holds no image (jpg, png, bmp, tif, webp, ppm)", input.string());
+    SSDQ_CHECK_CONFIG(!inside.empty(),
+                      "{}: the folder holds no image (jpg, png, bmp, tif, webp, ppm)",
+                      input.string());
     std::sort(inside.begin(), inside.end());
     for (const auto& path : inside) {
       files.emplace_back(path, out / drawn_name(path));
@@ -173,7 +185,8 @@ int run_demo(const LoadedConfig& loaded, const DemoOptions& options, Registries&
   torch::set_num_threads(experiment.threads.compute);
   Detector detector = build_detector(experiment);
   const auto& weights = options.weights.empty() ? loaded.config.model.weights : options.weights;
-  SSDQ_CHECK_CONFIG(!weights.empty(), "no weights; expected --weights FILE or MODEL.WEIGHTS in the configuration");
+  SSDQ_CHECK_CONFIG(!weights.empty(),
+                    "no weights; expected --weights FILE or MODEL.WEIGHTS in the configuration");
   const auto class_names = load_weights(detector, weights);
   detector->eval();
   make_directories(options.output_dir);

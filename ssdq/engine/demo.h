@@ -16,9 +16,9 @@ struct DemoOptions {
   bool webcam = false;
 };
 
-// The job of `demo`: detects in each input, writes an annotated file of the same name below output_dir and prints the
-// number of objects, load and inference milliseconds, and the mean rate. A file that cannot be read is
-// reported and passed over; the exit status is then 1.
+// The job of `demo`: detects in each input, writes an annotated file of the same name below
+// output_dir and prints the number of objects, load and inference milliseconds, and the mean rate.
+// A file that cannot be read is reported and passed over; the exit status is then 1.
 int run_demo(const LoadedConfig& loaded, const DemoOptions& options, Registries& registries);
 
 }  // namespace ssdq

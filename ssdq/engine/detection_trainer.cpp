@@ -16,24 +16,32 @@
 namespace ssdq {
 namespace {
 
-torch::Tensor labels_of(const Batch& batch, torch::Device device) {
-  auto* data = const_cast<int64_t*>(batch.labels.data());  // from_blob takes no const; the tensor is only read
-  return torch::from_blob(data, {batch.size, batch.num_priors}, torch::kInt64).to(device);
+// A copy on `device`; on a GPU through page-locked memory when `pin`.
+torch::Tensor to_device(const torch::Tensor& tensor, torch::Device device, bool pin) {
+  return device.is_cuda() && pin ? tensor.pin_memory().to(device, /*non_blocking=*/true)
+                                 : tensor.to(device);
 }
 
-torch::Tensor locations_of(const Batch& batch, torch::Device device) {
+torch::Tensor labels_of(const Batch& batch) {
+  // from_blob takes no const; the tensors are only read.
+  auto* data = const_cast<int64_t*>(batch.labels.data());
+  return torch::from_blob(data, {batch.size, batch.num_priors}, torch::kInt64);
+}
+
+torch::Tensor locations_of(const Batch& batch) {
   auto* data = const_cast<float*>(batch.locations.data());
-  return torch::from_blob(data, {batch.size, batch.num_priors, 4}, torch::kFloat32).to(device);
+  return torch::from_blob(data, {batch.size, batch.num_priors, 4}, torch::kFloat32);
 }
 
 }  // namespace
 
-torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_last) {
+torch::Tensor images_of(const Batch& batch, const Experiment& experiment) {
   auto* data = const_cast<float*>(batch.images.data());
-  const auto nhwc =
-      torch::from_blob(data, {batch.size, batch.image_size.height, batch.image_size.width, 3}, torch::kFloat32);
-  const auto images = nhwc.permute({0, 3, 1, 2}).to(device);
-  return channels_last ? images : images.contiguous();
+  const auto nhwc = torch::from_blob(
+      data, {batch.size, batch.image_size.height, batch.image_size.width, 3}, torch::kFloat32);
+  const auto images = to_device(nhwc, experiment.device, experiment.config.data_loader.pin_memory)
+                          .permute({0, 3, 1, 2});
+  return use_channels_last(experiment) ? images : images.contiguous();
 }
 
 DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detector,
@@ -42,13 +50,15 @@ DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detect
 
 MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
   const auto device = experiment_.device;
+  const bool pin = experiment_.config.data_loader.pin_memory;
   DetectorOutput output;
   {
     const Bf16Autocast autocast(device, experiment_.config.solver.bf16);
-    output = detector_->forward(images_of(batch, device, use_channels_last(experiment_)));
+    output = detector_->forward(images_of(batch, experiment_));
   }
-  return multibox_loss(output.class_logits, output.box_regression, labels_of(batch, device),
-                       locations_of(batch, device), experiment_.config.model.neg_pos_ratio);
+  return multibox_loss(
+      output.class_logits, output.box_regression, to_device(labels_of(batch), device, pin),
+      to_device(locations_of(batch), device, pin), experiment_.config.model.neg_pos_ratio);
 }
 
 void DetectionTrainer::run_step() {
@@ -62,8 +72,10 @@ void DetectionTrainer::run_step() {
   const auto classification = loss.classification.item<double>();
   const auto localization = loss.localization.item<double>();
   SSDQ_CHECK(std::isfinite(classification) && std::isfinite(localization),
-             "the loss is not finite at iteration {} (classification {}, localization {}); images of the batch: {}; "
-             "the config is saved in {}/config.yaml; a lower SOLVER.LR or SOLVER.CLIP_GRADIENTS may help, and check_data "
+             "the loss is not finite at iteration {} (classification {}, localization {}); images "
+             "of the batch: {}; "
+             "the config is saved in {}/config.yaml; a lower SOLVER.LR or SOLVER.CLIP_GRADIENTS "
+             "may help, and check_data "
              "finds bad annotations",
              iteration(), classification, localization, fmt::join(batch.image_ids, ", "),
              experiment_.config.output_dir);

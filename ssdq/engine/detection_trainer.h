@@ -12,15 +12,16 @@
 
 namespace ssdq {
 
-// One step of SSD training: batch, forward, multibox loss, backward, optimizer. Quantization lives in the
-// detector's modules and pruning in hooks; the step knows neither.
+// One step of SSD training: batch, forward, multibox loss, backward, optimizer. Quantization lives
+// in the detector's modules and pruning in hooks; the step knows neither.
 class DetectionTrainer : public Trainer {
  public:
   // The input pipeline is made when the first iteration is known.
   void set_loader(std::unique_ptr<TrainLoader> loader) { loader_ = std::move(loader); }
 
   // `detector` and `optimizer` are shared with the hooks.
-  DetectionTrainer(const Experiment& experiment, Detector detector, std::shared_ptr<torch::optim::Optimizer> optimizer);
+  DetectionTrainer(const Experiment& experiment, Detector detector,
+                   std::shared_ptr<torch::optim::Optimizer> optimizer);
 
   Detector& detector() { return detector_; }
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
@@ -38,8 +39,8 @@ class DetectionTrainer : public Trainer {
   std::unique_ptr<TrainLoader> loader_;
 };
 
-// The batch's images as [N, 3, H, W] on `device`, channels-last in memory as the pipeline lays them out unless
-// `channels_last` is false. The tensor may alias the batch.
-torch::Tensor images_of(const Batch& batch, torch::Device device, bool channels_last);
+// The batch's images as [N, 3, H, W] on the experiment's device, channels-last in memory as the
+// pipeline lays them out unless SOLVER.CHANNELS_LAST is off. The tensor may alias the batch.
+torch::Tensor images_of(const Batch& batch, const Experiment& experiment);
 
 }  // namespace ssdq

@@ -19,15 +19,19 @@ torch::Device resolve_device(const std::string& name) {
     fail_config("MODEL.DEVICE: '{}' is no device; expected auto, cpu, cuda or cuda:N", name);
   }
   SSDQ_CHECK_CONFIG(device.is_cpu() || device.is_cuda(),
-                    "MODEL.DEVICE: '{}' is not supported; expected auto, cpu, cuda or cuda:N", name);
+                    "MODEL.DEVICE: '{}' is not supported; expected auto, cpu, cuda or cuda:N",
+                    name);
   if (device.is_cuda()) {
-    const auto count = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
-    SSDQ_CHECK_CONFIG(count > 0,
-                      "MODEL.DEVICE: '{}' was asked for, but this LibTorch sees no GPU; add the override "
-                      "`MODEL.DEVICE cpu` (or auto)",
-                      name);
+    const auto count =
+        torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+    SSDQ_CHECK_CONFIG(
+        count > 0,
+        "MODEL.DEVICE: '{}' was asked for, but this LibTorch sees no GPU; add the override "
+        "`MODEL.DEVICE cpu` (or auto)",
+        name);
     SSDQ_CHECK_CONFIG(!device.has_index() || device.index() < count,
-                      "MODEL.DEVICE: '{}' was asked for, but there are {} GPUs, counted from 0", name, count);
+                      "MODEL.DEVICE: '{}' was asked for, but there are {} GPUs, counted from 0",
+                      name, count);
   }
   return device;
 }

@@ -16,8 +16,8 @@ struct ThreadPlan {
   int data = 0;  // 0: batches are made in the training thread, all cores taking part
 };
 
-// Spinning OpenMP threads beside busy loaders run 3 to 30 times slower, so on a CPU the two share the
-// cores without overlap (docs/architecture.md).
+// Spinning OpenMP threads beside busy loaders run 3 to 30 times slower, so on a CPU the two share
+// the cores without overlap (docs/architecture.md).
 ThreadPlan plan_threads(int num_threads, int num_workers, int cores, bool cuda);
 
 }  // namespace ssdq

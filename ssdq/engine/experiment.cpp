@@ -54,9 +54,11 @@ std::vector<Size2> feature_maps(const Graph& graph) {
 
 }  // namespace
 
-Experiment build_experiment(const Config& config, const std::string& config_file, Registries& registries) {
+Experiment build_experiment(const Config& config, const std::string& config_file,
+                            Registries& registries) {
   SSDQ_CHECK_CONFIG(!config.model.backbone.cfg.empty(),
-                    "MODEL.BACKBONE.CFG is not set; expected the path of a .cfg file such as backbones/vgg_bn_ssd300.cfg");
+                    "MODEL.BACKBONE.CFG is not set; expected the path of a .cfg file such as "
+                    "backbones/vgg_bn_ssd300.cfg");
   Experiment experiment;
   experiment.config = config;
   experiment.config_file = config_file;
@@ -65,25 +67,31 @@ Experiment build_experiment(const Config& config, const std::string& config_file
   experiment.graph = build_graph(config, cfg_path, registries);
   experiment.graph_cfg = write_cfg(experiment.graph);
   experiment.feature_maps = feature_maps(experiment.graph);
-  experiment.priors = make_priors(config.model.priors, experiment.feature_maps, config.input.image_size);
+  experiment.priors =
+      make_priors(config.model.priors, experiment.feature_maps, config.input.image_size);
   experiment.device = resolve_device(config.model.device);
-  experiment.threads =
-      plan_threads(config.num_threads, config.data_loader.num_workers,
-                   static_cast<int>(std::thread::hardware_concurrency()), experiment.device.is_cuda());
+  experiment.threads = plan_threads(config.num_threads, config.data_loader.num_workers,
+                                    static_cast<int>(std::thread::hardware_concurrency()),
+                                    experiment.device.is_cuda());
   return experiment;
 }
 
-bool use_channels_last(const Experiment& experiment) { return experiment.config.solver.channels_last != "off"; }
+bool use_channels_last(const Experiment& experiment) {
+  return experiment.config.solver.channels_last != "off";
+}
 
 std::array<float, 3> rgb_floats(const std::vector<double>& values) {
-  SSDQ_CHECK_CONFIG(values.size() == 3, "INPUT.PIXEL_MEAN and PIXEL_STD: expected 3 values (R, G, B), got {}",
+  SSDQ_CHECK_CONFIG(values.size() == 3,
+                    "INPUT.PIXEL_MEAN and PIXEL_STD: expected 3 values (R, G, B), got {}",
                     values.size());
-  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
+  return {static_cast<float>(values[0]), static_cast<float>(values[1]),
+          static_cast<float>(values[2])};
 }
 
 Detector build_detector(const Experiment& experiment) {
   const Config& config = experiment.config;
-  const auto method = build_quantization_method(experiment.registries->quantizers, config.quantization);
+  const auto method =
+      build_quantization_method(experiment.registries->quantizers, config.quantization);
   Detector detector(experiment.graph, config.model.num_classes, method, config.quantization);
   detector->to(experiment.device);
   if (use_channels_last(experiment)) {
@@ -113,18 +121,21 @@ DatasetCatalog build_catalog(const Experiment& experiment) {
   return catalog;
 }
 
-std::unique_ptr<Dataset> open_datasets(const Experiment& experiment, const std::vector<std::string>& names,
-                                       bool training) {
+std::unique_ptr<Dataset> open_datasets(const Experiment& experiment,
+                                       const std::vector<std::string>& names, bool training) {
   const char* key = training ? "DATASETS.TRAIN" : "DATASETS.TEST";
-  SSDQ_CHECK_CONFIG(!names.empty(), "{} is empty; expected at least one data set name (`list datasets` shows them)", key);
+  SSDQ_CHECK_CONFIG(!names.empty(),
+                    "{} is empty; expected at least one data set name (`list datasets` shows them)",
+                    key);
   const auto catalog = build_catalog(experiment);
   OpenOptions options;
   options.training = training;
   auto dataset = catalog.open_all(names, options);
   const int classes = static_cast<int>(dataset->class_names().size());
-  SSDQ_CHECK_CONFIG(classes == experiment.config.model.num_classes - 1,
-                    "MODEL.NUM_CLASSES is {}, but {} has {} classes, which with the background makes {}",
-                    experiment.config.model.num_classes, dataset->name(), classes, classes + 1);
+  SSDQ_CHECK_CONFIG(
+      classes == experiment.config.model.num_classes - 1,
+      "MODEL.NUM_CLASSES is {}, but {} has {} classes, which with the background makes {}",
+      experiment.config.model.num_classes, dataset->name(), classes, classes + 1);
   SSDQ_CHECK_CONFIG(dataset->size() > 0, "{}: data set {} has no images", key, dataset->name());
   return dataset;
 }

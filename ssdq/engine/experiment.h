@@ -19,8 +19,8 @@
 
 namespace ssdq {
 
-// Everything that a configuration describes except learned values: the network graph, its priors and
-// the means to make detectors and data sets. Building one checks the whole configuration.
+// Everything that a configuration describes except learned values: the network graph, its priors
+// and the means to make detectors and data sets. Building one checks the whole configuration.
 struct Experiment {
   Config config;
   std::string config_file;
@@ -35,7 +35,8 @@ struct Experiment {
 
 // Reads the cfg, appends the heads, infers shapes and checks them against the configuration.
 // Throws ConfigError.
-Experiment build_experiment(const Config& config, const std::string& config_file, Registries& registries);
+Experiment build_experiment(const Config& config, const std::string& config_file,
+                            Registries& registries);
 
 // Whether images and weights are channels-last in memory (SOLVER.CHANNELS_LAST; "auto" is on).
 bool use_channels_last(const Experiment& experiment);
@@ -51,9 +52,9 @@ PostProcessor build_post_processor(const Experiment& experiment);
 // The built-in data sets and those of DATASETS.DEFINE.
 DatasetCatalog build_catalog(const Experiment& experiment);
 
-// Data sets of that list as one. Throws ConfigError when the list is empty, a name is unknown or the class
-// count does not fit MODEL.NUM_CLASSES.
-std::unique_ptr<Dataset> open_datasets(const Experiment& experiment, const std::vector<std::string>& names,
-                                       bool training);
+// Data sets of that list as one. Throws ConfigError when the list is empty, a name is unknown or
+// the class count does not fit MODEL.NUM_CLASSES.
+std::unique_ptr<Dataset> open_datasets(const Experiment& experiment,
+                                       const std::vector<std::string>& names, bool training);
 
 }  // namespace ssdq

@@ -8,7 +8,8 @@ namespace ssdq {
 
 class Trainer;
 
-// Something that happens beside the training steps. Hooks run in the order in which they were added.
+// Something that happens beside the training steps. Hooks run in the order in which they were
+// added.
 class Hook {
  public:
   virtual ~Hook() = default;
@@ -18,7 +19,8 @@ class Hook {
   virtual void before_step(Trainer&) {}     // cheap by contract: timers live here
   virtual void after_backward(Trainer&) {}  // gradients exist and are not yet applied
   virtual void after_step(Trainer&) {}
-  virtual void after_train(Trainer&) {}  // also after a failure or a stop; Trainer::finished() tells
+  virtual void after_train(Trainer&) {
+  }  // also after a failure or a stop; Trainer::finished() tells
 
   // What a checkpoint must carry for an exact resume.
   virtual State state() const { return {}; }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <opencv2/imgproc.hpp>
 #include <torch/torch.h>
+#include <opencv2/imgproc.hpp>
 
 #include "ssdq/data/loader.h"
 #include "ssdq/data/transforms/render.h"
@@ -22,7 +22,8 @@ std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& po
   const DetectorOutput output = detector->forward(images);
   const auto logits = output.class_logits.to(torch::kCPU, torch::kFloat32).contiguous();
   const auto boxes = output.box_regression.to(torch::kCPU, torch::kFloat32).contiguous();
-  return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes, torch::get_num_threads());
+  return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes,
+                            torch::get_num_threads());
 }
 
 LoaderOptions test_loader_options(const Experiment& experiment) {
@@ -38,9 +39,11 @@ LoaderOptions test_loader_options(const Experiment& experiment) {
   return options;
 }
 
-EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment, const std::string& name) {
+EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment,
+                             const std::string& name) {
   const auto dataset = open_datasets(experiment, {name}, /*training=*/false);
-  const auto evaluator = make_evaluator(resolve_metric(experiment.config.test.metric, *dataset), dataset->class_names());
+  const auto evaluator = make_evaluator(resolve_metric(experiment.config.test.metric, *dataset),
+                                        dataset->class_names());
   run_inference(detector, experiment, *dataset, [&](int64_t index, const Detections& detections) {
     evaluator->add(dataset->record(index), detections);
   });
@@ -49,24 +52,26 @@ EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment, c
 
 }  // namespace
 
-Detections detect(Detector& detector, const PostProcessor& post_processor, const Experiment& experiment,
-                  const cv::Mat& rgb) {
+Detections detect(Detector& detector, const PostProcessor& post_processor,
+                  const Experiment& experiment, const cv::Mat& rgb) {
   const InputConfig& input = experiment.config.input;
   Batch batch;
   batch.size = 1;
   batch.image_size = input.image_size;
   batch.images.resize(static_cast<size_t>(input.image_size.height) * input.image_size.width * 3);
-  render_whole(rgb, {rgb_floats(input.pixel_mean), rgb_floats(input.pixel_std)}, input.image_size, batch.images.data());
-  const auto images = images_of(batch, experiment.device, use_channels_last(experiment));
+  render_whole(rgb, {rgb_floats(input.pixel_mean), rgb_floats(input.pixel_std)}, input.image_size,
+               batch.images.data());
+  const auto images = images_of(batch, experiment);
   return detect_batch(detector, post_processor, images, {{rgb.rows, rgb.cols}}).front();
 }
 
-void run_inference(Detector& detector, const Experiment& experiment, const Dataset& dataset, const DetectionSink& sink) {
+void run_inference(Detector& detector, const Experiment& experiment, const Dataset& dataset,
+                   const DetectionSink& sink) {
   detector->eval();
   const PostProcessor post_processor = build_post_processor(experiment);
   TestLoader loader(dataset, test_loader_options(experiment));
   while (auto batch = loader.next()) {
-    const auto images = images_of(*batch, experiment.device, use_channels_last(experiment));
+    const auto images = images_of(*batch, experiment);
     const auto detections = detect_batch(detector, post_processor, images, batch->original_sizes);
     for (size_t i = 0; i < detections.size(); ++i) {
       sink(batch->indices[i], detections[i]);

@@ -25,9 +25,11 @@ int run_tool(const char* name, const std::function<int()>& body) {
   } catch (const ConfigError& error) {
     return report(name, error.what(), kExitUsage);
   } catch (const c10::Error& error) {
-    return report(name, std::string("LibTorch refused: ") + error.what_without_backtrace(), kExitFailed);
+    return report(name, std::string("LibTorch refused: ") + error.what_without_backtrace(),
+                  kExitFailed);
   } catch (const std::bad_alloc&) {
-    return report(name, "out of memory; a smaller SOLVER.BATCH_SIZE or TEST.BATCH_SIZE needs less", kExitFailed);
+    return report(name, "out of memory; a smaller SOLVER.BATCH_SIZE or TEST.BATCH_SIZE needs less",
+                  kExitFailed);
   } catch (const std::exception& error) {
     return report(name, error.what(), kExitFailed);
   }

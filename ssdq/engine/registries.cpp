@@ -71,8 +71,8 @@ KnownNames known_names(const Registries& registries) {
 }
 
 std::vector<ComponentList> list_components(const Registries& registries) {
-  return {head_list(registries.heads), quantizer_list(registries.quantizers), evaluator_component_list(),
-          format_list(), dataset_list()};
+  return {head_list(registries.heads), quantizer_list(registries.quantizers),
+          evaluator_component_list(), format_list(), dataset_list()};
 }
 
 }  // namespace ssdq

@@ -10,8 +10,8 @@
 
 namespace ssdq {
 
-// Every component that a configuration can name. Made in a tool's main() and passed down; there is no
-// global one.
+// Every component that a configuration can name. Made in a tool's main() and passed down; there is
+// no global one.
 struct Registries {
   HeadRegistry heads;
   QuantizerRegistry quantizers;

@@ -36,7 +36,8 @@ void put_sample_images(Detector& detector, const Experiment& experiment, EventSt
       const Record record = dataset->record(i);
       const cv::Mat rgb = read_image(record.image_path);
       const auto found = detect(detector, post_processor, experiment, rgb);
-      const cv::Mat drawn = draw_detections(rgb, found, dataset->class_names(), draw, record.objects);
+      const cv::Mat drawn =
+          draw_detections(rgb, found, dataset->class_names(), draw, record.objects);
       events.put_image("samples/" + record.image_id, encode_png(drawn), drawn.cols, drawn.rows);
     }
   }

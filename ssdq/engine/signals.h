@@ -4,8 +4,8 @@ namespace ssdq {
 
 class Trainer;
 
-// While it lives, SIGINT and SIGTERM ask the trainer to stop after the running step; a second signal
-// kills as usual. One at a time.
+// While it lives, SIGINT and SIGTERM ask the trainer to stop after the running step; a second
+// signal kills as usual. One at a time.
 class StopOnSignal {
  public:
   explicit StopOnSignal(Trainer& trainer);

@@ -11,7 +11,8 @@ namespace ssdq {
 
 void Trainer::add_hook(std::unique_ptr<Hook> hook) {
   const auto same = [&](const auto& other) { return other->name() == hook->name(); };
-  SSDQ_CHECK(std::none_of(hooks_.begin(), hooks_.end(), same), "trainer: there is a hook '{}' already", hook->name());
+  SSDQ_CHECK(std::none_of(hooks_.begin(), hooks_.end(), same),
+             "trainer: there is a hook '{}' already", hook->name());
   hooks_.push_back(std::move(hook));
 }
 

@@ -39,7 +39,8 @@ void prepare(const Experiment& experiment) {
 void open_output(const Experiment& experiment) {
   const auto& dir = experiment.config.output_dir;
   make_directories(dir);
-  // The folder describes its run by itself: the network lies beside the configuration that names it.
+  // The folder describes its run by itself: the network lies beside the configuration that names
+  // it.
   Config resolved = experiment.config;
   resolved.model.backbone.cfg = "network.cfg";
   write_file_atomically(dir + "/network.cfg", experiment.graph_cfg);
@@ -50,7 +51,8 @@ void open_output(const Experiment& experiment) {
 int report_expected(const Experiment& experiment, const std::vector<EvaluationResult>& results) {
   int status = kExitOk;
   for (const auto& result : results) {
-    for (const auto& sentence : check_expected(result.table, experiment.config.test.expected_results)) {
+    for (const auto& sentence :
+         check_expected(result.table, experiment.config.test.expected_results)) {
       log_error("{}: {}", result.dataset, sentence);
       status = kExitExpectedResults;
     }
@@ -79,12 +81,15 @@ int train(const Experiment& experiment, bool resume) {
   open_output(experiment);
   auto run = build_training(experiment, resume, /*dry_run=*/false);
   const StopOnSignal signals(*run->trainer);
-  const int64_t start = resume ? resume_training(*run, experiment) : start_training(*run, experiment);
+  const int64_t start =
+      resume ? resume_training(*run, experiment) : start_training(*run, experiment);
   add_writers(*run, experiment, start);
   run->trainer->train(start, experiment.config.solver.max_iter);
   if (run->trainer->stopped() && !run->trainer->finished()) {
-    log_warning("stopped by a signal after {} iterations; the checkpoint is in {}; --resume goes on from there",
-                run->trainer->iteration(), experiment.config.output_dir);
+    log_warning(
+        "stopped by a signal after {} iterations; the checkpoint is in {}; --resume goes on from "
+        "there",
+        run->trainer->iteration(), experiment.config.output_dir);
     return kExitInterrupted;
   }
   return report_expected(experiment, *run->last_results);

@@ -11,7 +11,9 @@
 namespace ssdq {
 namespace {
 
-bool is_quantizer_state(const std::string& name) { return name.find("quantizer") != std::string::npos; }
+bool is_quantizer_state(const std::string& name) {
+  return name.find("quantizer") != std::string::npos;
+}
 
 void refuse_differences(LoadReport report, const std::string& path) {
   auto& missing = report.missing;
@@ -26,7 +28,8 @@ void load_backbone(Detector& detector, const std::string& path) {
       backbone.push_back(entry);
     }
   }
-  SSDQ_CHECK(!backbone.empty(), "{}: no tensor is named 'backbone.*'; expected a checkpoint of this network", path);
+  SSDQ_CHECK(!backbone.empty(),
+             "{}: no tensor is named 'backbone.*'; expected a checkpoint of this network", path);
   auto report = load_state(*detector, backbone);
   auto& missing = report.missing;
   missing.erase(std::remove_if(missing.begin(), missing.end(),
@@ -60,17 +63,22 @@ void load_initial_weights(Detector& detector, const Experiment& experiment) {
 void load_for_evaluation(Detector& detector, const Experiment& experiment, const Origins& origins) {
   const auto& weights = experiment.config.model.weights;
   const auto origin = origins.find("MODEL.WEIGHTS");
-  const bool demanded = origin != origins.end() && origin->second == "command line" && !weights.empty();
-  const auto newest = Checkpointer(experiment.config.output_dir, experiment.config.solver.keep_checkpoints).latest();
+  const bool demanded =
+      origin != origins.end() && origin->second == "command line" && !weights.empty();
+  const auto newest =
+      Checkpointer(experiment.config.output_dir, experiment.config.solver.keep_checkpoints)
+          .latest();
   std::string path;
   if (!demanded && newest) {
     path = *newest;
   } else if (!weights.empty()) {
     path = resolve_path(weights, experiment.config_file);
   } else {
-    fail_config("no weights to evaluate: there is no checkpoint in {} and MODEL.WEIGHTS is not set; train first or add "
-                "the override `MODEL.WEIGHTS FILE`",
-                experiment.config.output_dir);
+    fail_config(
+        "no weights to evaluate: there is no checkpoint in {} and MODEL.WEIGHTS is not set; train "
+        "first or add "
+        "the override `MODEL.WEIGHTS FILE`",
+        experiment.config.output_dir);
   }
   load_weights(detector, path);
   log_info("evaluating {}", path);

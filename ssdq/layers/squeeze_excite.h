@@ -13,8 +13,8 @@ struct SqueezeExciteOptions {
   SqueezeExcite op;
 };
 
-// activation(x * gate(excite(inner(squeeze(mean_hw(x)))))) on [N, C, H, W]; squeeze and excite are 1x1
-// convolutions with bias.
+// activation(x * gate(excite(inner(squeeze(mean_hw(x)))))) on [N, C, H, W]; squeeze and excite are
+// 1x1 convolutions with bias.
 //
 // Paper: Hu et al., CVPR 2018, arXiv:1709.01507.
 class SqueezeExciteLayerImpl : public torch::nn::Module {

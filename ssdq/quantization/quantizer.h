@@ -22,10 +22,10 @@ using QuantizerPtr = std::shared_ptr<QuantizerImpl>;
 
 // What a method is told about the tensor that it quantizes.
 struct TensorSpec {
-  int bits = 8;              // 32: no quantization
-  bool is_signed = true;     // activations: may the tensor be negative?
-  int64_t channels = 1;      // weights: output channels (dimension 0)
-  std::string node;          // for messages
+  int bits = 8;           // 32: no quantization
+  bool is_signed = true;  // activations: may the tensor be negative?
+  int64_t channels = 1;   // weights: output channels (dimension 0)
+  std::string node;       // for messages
 };
 
 // A way to quantize a network: makes the quantizers that a convolution owns. Nothing else in the
@@ -34,7 +34,8 @@ class QuantizationMethod {
  public:
   virtual ~QuantizationMethod() = default;
 
-  // Both return null where the method leaves the tensor alone (32 bits) and throw ConfigError for widths that it refuses.
+  // Both return null where the method leaves the tensor alone (32 bits) and throw ConfigError for
+  // widths that it refuses.
   virtual QuantizerPtr weight_quantizer(const TensorSpec& spec) const = 0;
   virtual QuantizerPtr activation_quantizer(const TensorSpec& spec) const = 0;
 

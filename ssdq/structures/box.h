@@ -20,7 +20,8 @@ inline bool operator==(const Box& a, const Box& b) {
 }
 
 inline float intersection(const Box& a, const Box& b) {
-  return Box{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2), std::min(a.y2, b.y2)}.area();
+  return Box{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2), std::min(a.y2, b.y2)}
+      .area();
 }
 
 // Intersection over union in [0, 1]; 0 when both boxes are empty.

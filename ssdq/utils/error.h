@@ -37,17 +37,17 @@ template <typename... Args>
 }  // namespace ssdq
 
 // Throws ssdq::Error with the formatted message when the condition does not hold.
-#define SSDQ_CHECK(condition, ...)         \
-  do {                                     \
-    if (!(condition)) {                    \
-      ::ssdq::fail(__VA_ARGS__);           \
-    }                                      \
+#define SSDQ_CHECK(condition, ...) \
+  do {                             \
+    if (!(condition)) {            \
+      ::ssdq::fail(__VA_ARGS__);   \
+    }                              \
   } while (false)
 
 // Throws ssdq::ConfigError with the formatted message when the condition does not hold.
-#define SSDQ_CHECK_CONFIG(condition, ...)  \
-  do {                                     \
-    if (!(condition)) {                    \
-      ::ssdq::fail_config(__VA_ARGS__);    \
-    }                                      \
+#define SSDQ_CHECK_CONFIG(condition, ...) \
+  do {                                    \
+    if (!(condition)) {                   \
+      ::ssdq::fail_config(__VA_ARGS__);   \
+    }                                     \
   } while (false)

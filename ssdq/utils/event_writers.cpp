@@ -14,8 +14,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "ssdq/utils/files.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
 #include "ssdq/utils/memory.h"
 #include "ssdq/utils/progress.h"
 

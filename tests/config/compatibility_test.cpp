@@ -102,7 +102,9 @@ INSTANTIATE_TEST_SUITE_P(Spellings, TypeName,
                                            Spelling{"None", "none"}, Spelling{"false", "none"},
                                            Spelling{"False", "none"}, Spelling{"'IAO'", "iao"},
                                            Spelling{"iao", "iao"}, Spelling{"DoReFa", "dorefa"}),
-                         [](const auto& spelling) { return "Case" + std::to_string(spelling.index); });
+                         [](const auto& spelling) {
+                           return "Case" + std::to_string(spelling.index);
+                         });
 
 }  // namespace
 }  // namespace ssdq

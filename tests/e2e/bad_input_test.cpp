@@ -25,7 +25,8 @@ class BadInput : public ShapesTest {
     EXPECT_THAT(result.output, Not(HasSubstr("frame #")));
   }
 
-  void expect_override(int status, const std::string& sentence, std::vector<std::string> overrides) {
+  void expect_override(int status, const std::string& sentence,
+                       std::vector<std::string> overrides) {
     overrides.insert(overrides.begin(), {"--config-file", config()});
     expect(status, sentence, overrides);
   }
@@ -39,11 +40,15 @@ TEST_F(BadInput, Arguments) {
 }
 
 TEST_F(BadInput, Overrides) {
-  expect_override(2, "command line: unknown key SOLVER.LRR; did you mean 'LR'?", {"SOLVER.LRR", "1"});
+  expect_override(2, "command line: unknown key SOLVER.LRR; did you mean 'LR'?",
+                  {"SOLVER.LRR", "1"});
   expect_override(2, "SOLVER.LR", {"SOLVER.LR", "fast"});
   expect_override(2, "SOLVER.LR", {"SOLVER.LR"});
-  expect_override(2, "QUANTIZATION.TYPE: unknown name 'doreffa'; did you mean 'dorefa'?", {"QUANTIZATION.TYPE", "doreffa"});
+  expect_override(2, "QUANTIZATION.TYPE: unknown name 'doreffa'; did you mean 'dorefa'?",
+                  {"QUANTIZATION.TYPE", "doreffa"});
   expect_override(2, "SSDBoxPredictr", {"MODEL.BOX_HEAD.PREDICTOR", "SSDBoxPredictr"});
+  expect_override(2, "PRUNE.TYPE: sparsity training ('normal') is not part of this version",
+                  {"PRUNE.TYPE", "normal"});
   expect_override(2, "MODEL.DEVICE: 'cuda' was asked for", {"MODEL.DEVICE", "cuda"});
   expect_override(2, "shapes_trian", {"DATASETS.TRAIN", "[shapes_trian]"});
   expect_override(2, "MODEL.NUM_CLASSES is 7", {"MODEL.NUM_CLASSES", "7"});
@@ -60,7 +65,8 @@ TEST_F(BadInput, Weights) {
 
 TEST_F(BadInput, CheckpointOfAnotherGraphListsTheDifferences) {
   ASSERT_EQ(run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "1"}).status, 0);
-  std::ofstream(dir / "shapes.cfg", std::ios::app) << "\n[convolutional]\nfilters=4\nsize=1\nstride=1\npad=0\nactivation=relu\n";
+  std::ofstream(dir / "shapes.cfg", std::ios::app)
+      << "\n[convolutional]\nfilters=4\nsize=1\nstride=1\npad=0\nactivation=relu\n";
   expect_override(1, "backbone.4.weight", {"--resume"});
 }
 
@@ -86,9 +92,12 @@ TEST_F(BadInput, EmptyDataSet) {
 
 TEST_F(BadInput, DegenerateBoxUnderTheErrorPolicy) {
   std::ofstream(dir / "Annotations/shape1.xml")
-      << "<annotation><filename>shape1.jpg</filename><object><name>box</name><bndbox><xmin>5</xmin><ymin>5</ymin>"
+      << "<annotation><filename>shape1.jpg</filename><object><name>box</name><bndbox><xmin>5</"
+         "xmin><ymin>5</ymin>"
          "<xmax>5</xmax><ymax>20</ymax></bndbox></object></annotation>";
-  expect_override(1, "shape1", {"DATASETS.BAD_BOXES", "error", "SOLVER.BATCH_SIZE", "18", "SOLVER.MAX_ITER", "1"});
+  expect_override(
+      1, "shape1",
+      {"DATASETS.BAD_BOXES", "error", "SOLVER.BATCH_SIZE", "18", "SOLVER.MAX_ITER", "1"});
 }
 
 }  // namespace

@@ -23,8 +23,9 @@ class DemoTool : public ShapesTest {
   }
 
   ProcessResult demo(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--config-file", config(), "--weights", output("out/model_final.safetensors"),
-                                         "--output", output("drawn")});
+    arguments.insert(arguments.begin(),
+                     {"--config-file", config(), "--weights", output("out/model_final.safetensors"),
+                      "--output", output("drawn")});
     return run_tool("demo", arguments);
   }
 };

@@ -11,7 +11,8 @@
 
 namespace ssdq::testing {
 
-pid_t start_tool(const std::string& tool, const std::vector<std::string>& arguments, const std::string& log) {
+pid_t start_tool(const std::string& tool, const std::vector<std::string>& arguments,
+                 const std::string& log) {
   const std::string path = std::string(SSDQ_BIN_DIR) + "/" + tool;
   std::vector<char*> argv = {const_cast<char*>(path.c_str())};
   for (const auto& argument : arguments) {

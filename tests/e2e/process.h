@@ -13,7 +13,8 @@ struct ProcessResult {
 };
 
 // Starts build/bin/TOOL with arguments; its output goes to `log`.
-pid_t start_tool(const std::string& tool, const std::vector<std::string>& arguments, const std::string& log);
+pid_t start_tool(const std::string& tool, const std::vector<std::string>& arguments,
+                 const std::string& log);
 
 // Waits for it to end.
 int wait_for(pid_t pid);

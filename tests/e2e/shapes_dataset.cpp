@@ -83,7 +83,9 @@ OUTPUT_DIR: )" +
 }
 
 std::string draw_object(cv::Mat& image, std::mt19937& random) {
-  const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low)); };
+  const auto pick = [&](int low, int high) {
+    return low + static_cast<int>(random() % static_cast<unsigned>(high - low));
+  };
   const int side = pick(20, 44);
   const int x = pick(0, kSide - side);
   const int y = pick(0, kSide - side);
@@ -97,8 +99,9 @@ std::string draw_object(cv::Mat& image, std::mt19937& random) {
   const auto tag = [](const char* name, int value) {
     return std::string("<") + name + ">" + std::to_string(value) + "</" + name + ">";
   };
-  return std::string("<object><name>") + (disc ? "disc" : "box") + "</name><bndbox>" + tag("xmin", x + 1) +
-         tag("ymin", y + 1) + tag("xmax", x + side) + tag("ymax", y + side) + "</bndbox></object>\n";
+  return std::string("<object><name>") + (disc ? "disc" : "box") + "</name><bndbox>" +
+         tag("xmin", x + 1) + tag("ymin", y + 1) + tag("xmax", x + side) + tag("ymax", y + side) +
+         "</bndbox></object>\n";
 }
 
 }  // namespace

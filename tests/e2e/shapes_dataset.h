@@ -7,8 +7,9 @@
 
 namespace ssdq::testing {
 
-// Writes a VOC-layout data set of grey images with one or two filled rectangles (class "box") and discs ("disc"),
-// splits train and test, and a two-level detector for it: shapes.cfg and shapes.yaml.
+// Writes a VOC-layout data set of grey images with one or two filled rectangles (class "box") and
+// discs ("disc"), splits train and test, and a two-level detector for it: shapes.cfg and
+// shapes.yaml.
 void write_shapes_experiment(const std::filesystem::path& dir, int num_images);
 
 // A fixture with such an experiment in a temporary folder of its own.

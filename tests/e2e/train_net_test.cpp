@@ -43,13 +43,16 @@ void expect_same_tensors(const fs::path& a, const fs::path& b) {
     const auto& [name, tensor] = left.tensors[i];
     ASSERT_EQ(name, right.tensors[i].first);
     ASSERT_EQ(tensor.nbytes(), right.tensors[i].second.nbytes()) << name;
-    EXPECT_EQ(std::memcmp(tensor.data_ptr(), right.tensors[i].second.data_ptr(), tensor.nbytes()), 0) << name;
+    EXPECT_EQ(std::memcmp(tensor.data_ptr(), right.tensors[i].second.data_ptr(), tensor.nbytes()),
+              0)
+        << name;
   }
 }
 
 TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {
-  const std::vector<std::string> common = {"--config-file", config(),      "SOLVER.MAX_ITER",   "20", "SOLVER.EMA", "0.9",
-                                           "QUANTIZATION.TYPE", "dorefa", "QUANTIZATION.WBITS", "8",  "QUANTIZATION.ABITS", "8"};
+  const std::vector<std::string> common = {
+      "--config-file",     config(), "SOLVER.MAX_ITER",    "20", "SOLVER.EMA",         "0.9",
+      "QUANTIZATION.TYPE", "dorefa", "QUANTIZATION.WBITS", "8",  "QUANTIZATION.ABITS", "8"};
   auto whole = common;
   whole.insert(whole.end(), {"OUTPUT_DIR", output("whole")});
   const auto result = run_tool("train_net", whole);
@@ -61,7 +64,8 @@ TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {
   ASSERT_TRUE(wait_for_file(dir / "cut/model_0000010.safetensors")) << read(output("log"));
   kill(pid, SIGKILL);
   wait_for(pid);
-  // Whether the kill came before or after the end, what is resumed is the checkpoint of iteration 10.
+  // Whether the kill came before or after the end, what is resumed is the checkpoint of
+  // iteration 10.
   fs::remove(dir / "cut/model_final.safetensors");
   auto resume = cut;
   resume.insert(resume.begin(), "--resume");
@@ -73,9 +77,10 @@ TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {
 
 TEST_F(TrainNet, NumberOfDataThreadsDoesNotChangeTheResult) {
   for (const char* threads : {"1", "2"}) {
-    const auto result =
-        run_tool("train_net", {"--config-file", config(), "OUTPUT_DIR", output(std::string("t") + threads), "NUM_THREADS",
-                               "1", "DATA_LOADER.NUM_WORKERS", threads == std::string("1") ? "0" : "1", "SOLVER.MAX_ITER", "6"});
+    const auto result = run_tool(
+        "train_net", {"--config-file", config(), "OUTPUT_DIR", output(std::string("t") + threads),
+                      "NUM_THREADS", "1", "DATA_LOADER.NUM_WORKERS",
+                      threads == std::string("1") ? "0" : "1", "SOLVER.MAX_ITER", "6"});
     ASSERT_EQ(result.status, 0) << result.output;
   }
   expect_same_tensors(dir / "t1/model_final.safetensors", dir / "t2/model_final.safetensors");
@@ -84,7 +89,8 @@ TEST_F(TrainNet, NumberOfDataThreadsDoesNotChangeTheResult) {
 TEST_F(TrainNet, WritesItsRecords) {
   const auto result = run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "3"});
   ASSERT_EQ(result.status, 0) << result.output;
-  for (const char* file : {"config.yaml", "network.cfg", "log.txt", "metrics.jsonl", "model_final.safetensors"}) {
+  for (const char* file :
+       {"config.yaml", "network.cfg", "log.txt", "metrics.jsonl", "model_final.safetensors"}) {
     EXPECT_TRUE(fs::exists(dir / "out" / file)) << file;
   }
   const std::string metrics = read(dir / "out/metrics.jsonl");
@@ -95,15 +101,17 @@ TEST_F(TrainNet, WritesItsRecords) {
   // The folder is enough to go on from, without the files that the run was started with.
   fs::remove(dir / "shapes.cfg");
   fs::remove(dir / "shapes.yaml");
-  const auto again = run_tool("train_net", {"--config-file", output("out/config.yaml"), "--eval-only"});
+  const auto again =
+      run_tool("train_net", {"--config-file", output("out/config.yaml"), "--eval-only"});
   EXPECT_EQ(again.status, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("evaluating " + output("out/model_final.safetensors")));
 }
 
 TEST_F(TrainNet, SigtermWritesACheckpointFirst) {
-  const pid_t pid = start_tool(
-      "train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "100000", "SOLVER.CHECKPOINT_PERIOD", "100000"},
-      output("log"));
+  const pid_t pid = start_tool("train_net",
+                               {"--config-file", config(), "SOLVER.MAX_ITER", "100000",
+                                "SOLVER.CHECKPOINT_PERIOD", "100000"},
+                               output("log"));
   ASSERT_TRUE(wait_for_file(dir / "out/metrics.jsonl")) << read(output("log"));
   kill(pid, SIGTERM);
   EXPECT_EQ(wait_for(pid), 130);
@@ -122,16 +130,17 @@ TEST_F(TrainNet, DryRunWritesNothing) {
 }
 
 TEST_F(TrainNet, LearnsTheShapes) {
-  const auto result =
-      run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "300", "SOLVER.LR_STEPS", "[200]", "SOLVER.LR", "0.05",
-                             "SOLVER.BATCH_SIZE", "8", "DATASETS.TEST", "[shapes_train]", "AUGMENTATION.EXPAND", "false",
-                             "AUGMENTATION.PHOTOMETRIC", "false", "TEST.EXPECTED_RESULTS", "{mAP: 0.5}"});
+  const auto result = run_tool(
+      "train_net",
+      {"--config-file", config(), "SOLVER.MAX_ITER", "300", "SOLVER.LR_STEPS", "[200]", "SOLVER.LR",
+       "0.05", "SOLVER.BATCH_SIZE", "8", "DATASETS.TEST", "[shapes_train]", "AUGMENTATION.EXPAND",
+       "false", "AUGMENTATION.PHOTOMETRIC", "false", "TEST.EXPECTED_RESULTS", "{mAP: 0.5}"});
   EXPECT_EQ(result.status, 0) << result.output;
 }
 
 TEST_F(TrainNet, MissedExpectationsExitWith3) {
-  const auto result =
-      run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "1", "TEST.EXPECTED_RESULTS", "{mAP: 1.1}"});
+  const auto result = run_tool("train_net", {"--config-file", config(), "SOLVER.MAX_ITER", "1",
+                                             "TEST.EXPECTED_RESULTS", "{mAP: 1.1}"});
   EXPECT_EQ(result.status, 3) << result.output;
 }
 

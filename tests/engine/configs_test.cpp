@@ -43,13 +43,17 @@ TEST_P(ShippedConfig, LoadsBuildsAndTrainsAStep) {
   Detector detector = build_detector(experiment);
   const auto size = loaded.config.input.image_size;
   const auto priors = static_cast<int64_t>(experiment.priors.size());
-  const auto images = torch::randn({2, 3, size.height, size.width}).contiguous(at::MemoryFormat::ChannelsLast);
+  const auto images =
+      torch::randn({2, 3, size.height, size.width}).contiguous(at::MemoryFormat::ChannelsLast);
   auto labels = torch::zeros({2, priors}, torch::kInt64);
-  labels.index_put_({torch::indexing::Slice(), torch::indexing::Slice(0, torch::indexing::None, 50)}, 1);
+  labels.index_put_(
+      {torch::indexing::Slice(), torch::indexing::Slice(0, torch::indexing::None, 50)}, 1);
   const auto output = detector->forward(images);
-  ASSERT_EQ(output.class_logits.sizes(), (std::vector<int64_t>{2, priors, loaded.config.model.num_classes}));
+  ASSERT_EQ(output.class_logits.sizes(),
+            (std::vector<int64_t>{2, priors, loaded.config.model.num_classes}));
   ASSERT_EQ(output.box_regression.sizes(), (std::vector<int64_t>{2, priors, 4}));
-  const auto loss = multibox_loss(output.class_logits, output.box_regression, labels, torch::zeros({2, priors, 4}), 3);
+  const auto loss = multibox_loss(output.class_logits, output.box_regression, labels,
+                                  torch::zeros({2, priors, 4}), 3);
   (loss.classification + loss.localization).backward();
   for (const auto& parameter : detector->named_parameters()) {
     ASSERT_TRUE(parameter->grad().defined()) << parameter.key();

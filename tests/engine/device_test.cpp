@@ -30,13 +30,15 @@ TEST(Device, CudaWithoutGpuNamesTheOverride) {
     GTEST_SKIP() << "this machine has a GPU";
   }
   EXPECT_EQ(refusal("cuda"),
-            "MODEL.DEVICE: 'cuda' was asked for, but this LibTorch sees no GPU; add the override `MODEL.DEVICE cpu` "
+            "MODEL.DEVICE: 'cuda' was asked for, but this LibTorch sees no GPU; add the override "
+            "`MODEL.DEVICE cpu` "
             "(or auto)");
 }
 
 TEST(Device, NonsenseIsRefusedByName) {
   EXPECT_EQ(refusal("gpu"), "MODEL.DEVICE: 'gpu' is no device; expected auto, cpu, cuda or cuda:N");
-  EXPECT_EQ(refusal("meta"), "MODEL.DEVICE: 'meta' is not supported; expected auto, cpu, cuda or cuda:N");
+  EXPECT_EQ(refusal("meta"),
+            "MODEL.DEVICE: 'meta' is not supported; expected auto, cpu, cuda or cuda:N");
 }
 
 TEST(ThreadPlan, NeverUsesMoreThreadsThanCoresOnTheCpu) {

@@ -40,7 +40,9 @@ TEST(LrScheduler, SetsTheRateOfTheIterationThatRuns) {
    public:
     Probe(std::vector<double>& rates, torch::optim::SGD& sgd) : rates_(rates), sgd_(sgd) {}
     std::string name() const override { return "probe"; }
-    void after_step(Trainer&) override { rates_.push_back(sgd_.param_groups()[0].options().get_lr()); }
+    void after_step(Trainer&) override {
+      rates_.push_back(sgd_.param_groups()[0].options().get_lr());
+    }
 
    private:
     std::vector<double>& rates_;
@@ -85,7 +87,8 @@ TEST(BestCheckpoint, KeepsTheCheckpointOfTheHighestValue) {
   trainer.add_hook(std::make_unique<EvalHook>(1, [&](Trainer& at) {
     return EvalHook::Metrics{{"eval/mAP", values[static_cast<size_t>(at.iteration())]}};
   }));
-  trainer.add_hook(std::make_unique<BestCheckpoint>(std::make_shared<Checkpointer>(dir.string(), 2), make, "eval/mAP"));
+  trainer.add_hook(std::make_unique<BestCheckpoint>(std::make_shared<Checkpointer>(dir.string(), 2),
+                                                    make, "eval/mAP"));
   trainer.train(0, 5);
   const auto best = load_checkpoint((dir / "model_best.safetensors").string());
   EXPECT_EQ(best.iteration, 3);
@@ -100,7 +103,9 @@ TEST(PeriodicWriter, WritesEveryPeriodAndTheLastIterationAndClosesAtTheEnd) {
   class Recorder : public EventWriter {
    public:
     explicit Recorder(Seen& into) : seen_(into) {}
-    void write(const EventStorage& events) override { seen_.losses.push_back(*events.latest("loss")); }
+    void write(const EventStorage& events) override {
+      seen_.losses.push_back(*events.latest("loss"));
+    }
     void close() override { ++seen_.closed; }
 
    private:

@@ -23,7 +23,9 @@ class RecordingHook : public Hook {
   std::string name() const override { return name_; }
   void before_train(Trainer&) override { log_.push_back(name_ + " before_train"); }
   void before_step(Trainer& trainer) override { log_.push_back(name_ + " before " + at(trainer)); }
-  void after_backward(Trainer& trainer) override { log_.push_back(name_ + " backward " + at(trainer)); }
+  void after_backward(Trainer& trainer) override {
+    log_.push_back(name_ + " backward " + at(trainer));
+  }
   void after_step(Trainer& trainer) override { log_.push_back(name_ + " after " + at(trainer)); }
   void after_train(Trainer& trainer) override {
     log_.push_back(name_ + (trainer.finished() ? " finished" : " cut short"));
@@ -59,7 +61,9 @@ class FakeTrainer : public Trainer {
 
 class TrainerTest : public testing::Test {
  protected:
-  void add(const std::string& name) { trainer.add_hook(std::make_unique<RecordingHook>(name, log)); }
+  void add(const std::string& name) {
+    trainer.add_hook(std::make_unique<RecordingHook>(name, log));
+  }
 
   Log log;
   FakeTrainer trainer{log};
@@ -69,8 +73,9 @@ TEST_F(TrainerTest, RunsHooksInTheOrderAddedAroundEachStep) {
   add("a");
   add("b");
   trainer.train(4, 5);
-  EXPECT_THAT(log, ElementsAre("a before_train", "b before_train", "a before 4", "b before 4", "step 4", "a backward 4",
-                               "b backward 4", "a after 4", "b after 4", "a finished", "b finished"));
+  EXPECT_THAT(log, ElementsAre("a before_train", "b before_train", "a before 4", "b before 4",
+                               "step 4", "a backward 4", "b backward 4", "a after 4", "b after 4",
+                               "a finished", "b finished"));
 }
 
 TEST_F(TrainerTest, RunsExactlyTheIterationsFromStartToEnd) {

@@ -29,10 +29,11 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"layers", {"utils", "structures", "graph", "quantization"}},
     {"solver", {"utils", "structures", "config", "checkpoint"}},
     {"checkpoint", {"utils"}},
-    {"modeling", {"utils", "structures", "config", "graph", "quantization", "layers", "checkpoint"}},
+    {"modeling",
+     {"utils", "structures", "config", "graph", "quantization", "layers", "checkpoint"}},
     {"engine",
-     {"utils", "structures", "config", "graph", "detection", "data", "evaluation", "visualization", "quantization",
-      "layers", "solver", "checkpoint", "modeling"}},
+     {"utils", "structures", "config", "graph", "detection", "data", "evaluation", "visualization",
+      "quantization", "layers", "solver", "checkpoint", "modeling"}},
 };
 
 // Folders whose files must compile without LibTorch: they make up ssdq::core.
@@ -61,7 +62,8 @@ std::vector<Include> includes_below(const fs::path& root) {
     for (int number = 1; std::getline(file, line); ++number) {
       std::smatch match;
       if (std::regex_search(line, match, kLine)) {
-        found.push_back({relative.string() + ":" + std::to_string(number), folder, match[1], extension == ".h"});
+        found.push_back({relative.string() + ":" + std::to_string(number), folder, match[1],
+                         extension == ".h"});
       }
     }
   }
@@ -79,8 +81,8 @@ std::vector<std::string> wrong_directions(const std::vector<Include>& includes) 
     if (allowed == kMayInclude.end()) {
       wrong.push_back(include.place + ": folder " + include.folder + " is not in the table");
     } else if (target != include.folder && allowed->second.count(target) == 0) {
-      wrong.push_back(include.place + " includes " + include.target + ": " + include.folder + " may not include " +
-                      target);
+      wrong.push_back(include.place + " includes " + include.target + ": " + include.folder +
+                      " may not include " + target);
     }
   }
   return wrong;
@@ -91,9 +93,12 @@ TEST(Includes, FollowTheTable) {
 }
 
 TEST(Includes, CheckFindsAWrongDirection) {
-  const std::vector<Include> includes = {{"ssdq/utils/log.h:4", "utils", "ssdq/config/config.h", true}};
-  EXPECT_THAT(wrong_directions(includes),
-              testing::ElementsAre("ssdq/utils/log.h:4 includes ssdq/config/config.h: utils may not include config"));
+  const std::vector<Include> includes = {
+      {"ssdq/utils/log.h:4", "utils", "ssdq/config/config.h", true}};
+  EXPECT_THAT(
+      wrong_directions(includes),
+      testing::ElementsAre(
+          "ssdq/utils/log.h:4 includes ssdq/config/config.h: utils may not include config"));
 }
 
 TEST(Includes, CoreFoldersDoNotSeeLibTorch) {
@@ -117,8 +122,8 @@ TEST(Includes, HeadersDoNotTakeAllOfLibTorch) {
   EXPECT_THAT(wrong, testing::IsEmpty());
 }
 
-// Two headers that define a type of one name break the one-definition rule as soon as a program holds both, and the linker
-// does not say so.
+// Two headers that define a type of one name break the one-definition rule as soon as a program
+// holds both, and the linker does not say so.
 TEST(Types, AreDefinedInOneHeader) {
   static const std::regex kDefinition(R"(^(struct|class|enum class) ([A-Z]\w*)[^;]*$)");
   std::map<std::string, std::string> places;
@@ -130,7 +135,8 @@ TEST(Types, AreDefinedInOneHeader) {
     std::ifstream file(entry.path());
     std::smatch match;
     for (std::string line; std::getline(file, line);) {
-      if (std::regex_search(line, match, kDefinition) && !places.emplace(match[2], entry.path().string()).second) {
+      if (std::regex_search(line, match, kDefinition) &&
+          !places.emplace(match[2], entry.path().string()).second) {
         twice.push_back(match[2].str() + ": " + places[match[2]] + " and " + entry.path().string());
       }
     }

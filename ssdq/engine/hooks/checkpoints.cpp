@@ -6,7 +6,8 @@
 
 namespace ssdq {
 
-BestCheckpoint::BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, std::string metric)
+BestCheckpoint::BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make,
+                               std::string metric)
     : checkpointer_(std::move(checkpointer)), make_(std::move(make)), metric_(std::move(metric)) {}
 
 void BestCheckpoint::after_step(Trainer& trainer) {
@@ -17,7 +18,8 @@ void BestCheckpoint::after_step(Trainer& trainer) {
   }
 }
 
-PeriodicCheckpoint::PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, int64_t period)
+PeriodicCheckpoint::PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer,
+                                       CheckpointMaker make, int64_t period)
     : checkpointer_(std::move(checkpointer)), make_(std::move(make)), period_(period) {}
 
 void PeriodicCheckpoint::after_step(Trainer& trainer) {

@@ -13,10 +13,12 @@ namespace ssdq {
 // Makes the checkpoint of the state after `iterations` whole steps.
 using CheckpointMaker = std::function<Checkpoint(Trainer& trainer, int64_t iterations)>;
 
-// Offers the checkpointer each value of a metric ("eval/mAP") that evaluation has put; it keeps the best.
+// Offers the checkpointer each value of a metric ("eval/mAP") that evaluation has put; it keeps the
+// best.
 class BestCheckpoint : public Hook {
  public:
-  BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, std::string metric);
+  BestCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make,
+                 std::string metric);
 
   std::string name() const override { return "best_checkpoint"; }
   void after_step(Trainer& trainer) override;
@@ -30,7 +32,8 @@ class BestCheckpoint : public Hook {
 // Saves every `period` iterations, after the last, and when training is stopped by request.
 class PeriodicCheckpoint : public Hook {
  public:
-  PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make, int64_t period);
+  PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make,
+                     int64_t period);
 
   std::string name() const override { return "periodic_checkpoint"; }
   void after_step(Trainer& trainer) override;

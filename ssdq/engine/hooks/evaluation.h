@@ -10,7 +10,8 @@
 
 namespace ssdq {
 
-// Evaluates every `period` iterations (0: never) and after the last; puts each metric under its name, "eval/mAP" and so on.
+// Evaluates every `period` iterations (0: never) and after the last; puts each metric under its
+// name, "eval/mAP" and so on.
 class EvalHook : public Hook {
  public:
   using Metrics = std::vector<std::pair<std::string, double>>;

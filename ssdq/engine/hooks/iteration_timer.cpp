@@ -6,6 +6,8 @@ namespace ssdq {
 
 void IterationTimer::before_step(Trainer&) { clock_.reset(); }
 
-void IterationTimer::after_step(Trainer& trainer) { trainer.events().put("time", clock_.seconds()); }
+void IterationTimer::after_step(Trainer& trainer) {
+  trainer.events().put("time", clock_.seconds());
+}
 
 }  // namespace ssdq

@@ -9,7 +9,8 @@
 
 namespace ssdq {
 
-// Sets the learning rate of each iteration from the pure schedule of solver/lr_schedule.h, so it has no state.
+// Sets the learning rate of each iteration from the pure schedule of solver/lr_schedule.h, so it
+// has no state.
 class LrScheduler : public Hook {
  public:
   LrScheduler(SolverConfig solver, std::shared_ptr<torch::optim::Optimizer> optimizer);
