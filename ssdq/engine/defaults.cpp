@@ -122,15 +122,15 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   if (dry_run) {
     return;
   }
+  const auto make = checkpoint_maker(run, experiment);
+  trainer.add_hook(
+      std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
   if (!experiment.config.datasets.test.empty()) {
     trainer.add_hook(std::make_unique<EvalHook>(
         experiment.config.test.eval_period,
         [&run, &experiment](Trainer& at) { return evaluate_for_hook(run, experiment, at); }));
   }
-  const auto make = checkpoint_maker(run, experiment);
   trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, kMainMetric));
-  trainer.add_hook(
-      std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
 }
 
 }  // namespace

@@ -24,9 +24,9 @@ struct TrainingRun {
 };
 
 // Builds the detector (with its initial weights unless `resume`), optimizer, data and the default
-// hooks, in this order: iteration_timer, lr_scheduler, ema, evaluation, best_checkpoint,
-// periodic_checkpoint. A dry run has only the first three and writes nothing. `resume`: the
-// folder's best checkpoint counts.
+// hooks, in this order: iteration_timer, lr_scheduler, ema, periodic_checkpoint, evaluation,
+// best_checkpoint. A dry run has only the first three and writes nothing. `resume`: the folder's
+// best checkpoint counts. `experiment` must outlive the run.
 std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
                                             bool dry_run);
 

@@ -85,6 +85,12 @@ TEST_F(BadInput, AnnotationForAMissingImage) {
   expect_override(1, "shape1", {"SOLVER.BATCH_SIZE", "18", "SOLVER.MAX_ITER", "1"});
 }
 
+TEST_F(BadInput, FailingEvaluationDoesNotLoseTheTrainedWeights) {
+  std::ofstream(dir / "JPEGImages/shape0.jpg") << "no picture";
+  expect_override(1, "shape0.jpg", {"SOLVER.MAX_ITER", "2"});
+  EXPECT_TRUE(fs::exists(dir / "out/model_final.safetensors"));
+}
+
 TEST_F(BadInput, EmptyDataSet) {
   std::ofstream(dir / "ImageSets/Main/train.txt").close();
   expect_override(1, "train.txt: data set shapes_train is empty", {});

@@ -24,18 +24,15 @@ PeriodicCheckpoint::PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointe
 
 void PeriodicCheckpoint::after_step(Trainer& trainer) {
   const int64_t done = trainer.iteration() + 1;
-  if (done % period_ == 0 && done != trainer.max_iter()) {
+  if (done == trainer.max_iter()) {
+    checkpointer_->save_final(make_(trainer, done));
+  } else if (done % period_ == 0) {
     checkpointer_->save(make_(trainer, done));
   }
 }
 
 void PeriodicCheckpoint::after_train(Trainer& trainer) {
-  if (trainer.failed()) {
-    return;
-  }
-  if (trainer.finished()) {
-    checkpointer_->save_final(make_(trainer, trainer.iteration()));
-  } else {
+  if (!trainer.failed() && !trainer.finished()) {
     checkpointer_->save(make_(trainer, trainer.iteration()));
   }
 }
