@@ -40,6 +40,10 @@ int run(int argc, char** argv) {
   po::variables_map given;
   try {
     po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
+  } catch (const po::too_many_positional_options_error&) {
+    ssdq::fail_config(
+        "only options and KEY VALUE pairs are expected; a configuration is given as --config-file "
+        "FILE; see --help");
   } catch (const po::error& error) {
     ssdq::fail_config("{}; see --help", error.what());
   }

@@ -1,6 +1,5 @@
 #include "ssdq/config/overrides.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "ssdq/utils/strings.h"
@@ -25,13 +24,15 @@ bool is_key(std::string_view argument) {
 CommandLine split_overrides(int argc, const char* const* argv,
                             const std::set<std::string>& options_with_values) {
   CommandLine line;
-  int i = 1;
-  for (; i < argc && !is_key(argv[i]); ++i) {
-    line.options.emplace_back(argv[i]);
-    if (options_with_values.count(argv[i]) > 0 && i + 1 < argc)
-      line.options.emplace_back(argv[++i]);
+  bool overriding = false;
+  for (int i = 1; i < argc; ++i) {
+    overriding = overriding || is_key(argv[i]);
+    const bool option = !overriding || starts_with(argv[i], "--");
+    auto& part = option ? line.options : line.overrides;
+    part.emplace_back(argv[i]);
+    const bool takes_value = !option || options_with_values.count(argv[i]) > 0;
+    if (takes_value && i + 1 < argc) part.emplace_back(argv[++i]);
   }
-  line.overrides.assign(argv + i, argv + std::max(i, argc));
   return line;
 }
 

@@ -12,7 +12,8 @@ struct CommandLine {
 };
 
 // Splits a command line where configuration overrides begin: at the first argument that is a key
-// (SOLVER.LR, OUTPUT_DIR), is no option and is no option's value. `options_with_values` names the
+// (SOLVER.LR, OUTPUT_DIR), is no option and is no option's value. An option (--resume) may also
+// stand after or between the pairs. `options_with_values` names the
 // options ("--config-file",
 // "-c") whose value is the next argument. So a value such as -1 never looks like an option.
 CommandLine split_overrides(int argc, const char* const* argv,

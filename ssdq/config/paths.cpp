@@ -22,7 +22,10 @@ std::vector<std::string> places(const fs::path& path, const std::string& config_
     }
     places.push_back(std::move(place));
   };
-  if (!config_file.empty()) add(fs::path(config_file).parent_path());
+  if (!config_file.empty()) {
+    add(fs::path(config_file).parent_path());
+    add(fs::path(config_file).parent_path() / "..");
+  }
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) add(program.parent_path().parent_path() / "share" / "ssdq");

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ssdq/config/validate.h"
+#include "ssdq/engine/named_backbones.h"
 #include "ssdq/graph/cfg_file.h"
 #include "ssdq/graph/features.h"
 #include "ssdq/modeling/state.h"
@@ -56,14 +57,11 @@ std::vector<Size2> feature_maps(const Graph& graph) {
 
 Experiment build_experiment(const Config& config, const std::string& config_file,
                             Registries& registries) {
-  SSDQ_CHECK_CONFIG(!config.model.backbone.cfg.empty(),
-                    "MODEL.BACKBONE.CFG is not set; expected the path of a .cfg file such as "
-                    "backbones/vgg_bn_ssd300.cfg");
   Experiment experiment;
   experiment.config = config;
   experiment.config_file = config_file;
   experiment.registries = &registries;
-  const auto cfg_path = resolve_path(config.model.backbone.cfg, config_file);
+  const auto cfg_path = resolve_path(backbone_cfg(config), config_file);
   experiment.graph = build_graph(config, cfg_path, registries);
   experiment.graph_cfg = write_cfg(experiment.graph);
   experiment.feature_maps = feature_maps(experiment.graph);

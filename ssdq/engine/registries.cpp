@@ -1,6 +1,7 @@
 #include "ssdq/engine/registries.h"
 
 #include "ssdq/data/catalog.h"
+#include "ssdq/engine/named_backbones.h"
 #include "ssdq/evaluation/evaluator.h"
 #include "ssdq/quantization/build.h"
 
@@ -60,7 +61,9 @@ Registries builtin_registries() {
 KnownNames known_names(const Registries& registries) {
   KnownNames known;
   known.detectors = {"SSDDetector"};
-  known.backbones = {"cfg_backbone"};
+  for (const auto& [name, summary] : backbone_names()) {
+    known.backbones.push_back(name);
+  }
   known.heads = {"SSDBoxHead"};
   known.predictors = registries.heads.names();
   known.quantizers = registries.quantizers.names();
@@ -71,8 +74,12 @@ KnownNames known_names(const Registries& registries) {
 }
 
 std::vector<ComponentList> list_components(const Registries& registries) {
-  return {head_list(registries.heads), quantizer_list(registries.quantizers),
-          evaluator_component_list(), format_list(), dataset_list()};
+  return {{"backbones", "MODEL.BACKBONE.NAME", backbone_names()},
+          head_list(registries.heads),
+          quantizer_list(registries.quantizers),
+          evaluator_component_list(),
+          format_list(),
+          dataset_list()};
 }
 
 }  // namespace ssdq

@@ -21,6 +21,13 @@ TEST(Overrides, BeginAtTheFirstKey) {
   EXPECT_THAT(line.overrides, ElementsAre("SOLVER.LR", "1e-4", "TEST.MAX_PER_CLASS", "-1"));
 }
 
+TEST(Overrides, OptionsMayFollowThem) {
+  const CommandLine line =
+      split({"SOLVER.LR", "--1", "--resume", "SEED", "3", "--config-file", "a.yaml"});
+  EXPECT_THAT(line.options, ElementsAre("--resume", "--config-file", "a.yaml"));
+  EXPECT_THAT(line.overrides, ElementsAre("SOLVER.LR", "--1", "SEED", "3"));
+}
+
 TEST(Overrides, KeyWithoutASectionCounts) {
   EXPECT_THAT(split({"OUTPUT_DIR", "x"}).overrides, ElementsAre("OUTPUT_DIR", "x"));
 }

@@ -34,6 +34,7 @@ class BadInput : public ShapesTest {
 
 TEST_F(BadInput, Arguments) {
   expect(2, "--config-file is missing", {});
+  expect(2, "a configuration is given as --config-file FILE", {config()});
   expect(2, "unrecognised option", {"--config-file", config(), "--verbose"});
   expect(2, "no_such.yaml", {"--config-file", "no_such.yaml"});
   expect(2, dir.string(), {"--config-file", dir.string()});
