@@ -36,7 +36,7 @@ xargs "$bin/demo" --config-file "$out/w8a8/config.yaml" --weights "$out/w8a8/mod
   --score-threshold 0.5 --output "$out/pictures" <"$list"
 
 # The metric of the last evaluation in a metrics.jsonl.
-map_of() { grep -o '"eval/mAP": *[0-9.eE+-]*' "$1" | tail -n 1 | sed 's/.*: *//'; }
+map_of() { grep -o '"eval/mAP": *[0-9.eE+-]*' "$1" | tail -n 1 | sed 's/.*: *//' | xargs printf '%.4f'; }
 cat <<TEXT
 
 Done in $((SECONDS - started)) s.
