@@ -1,18 +1,19 @@
-#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
+#include "ssdq/config/overrides.h"
+#include "ssdq/config/reader.h"
 #include "ssdq/data/check.h"
 #include "ssdq/utils/error.h"
 
 namespace {
 
-namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
 constexpr int kClean = 0;
@@ -21,6 +22,8 @@ constexpr int kUsage = 2;
 
 struct Arguments {
   std::vector<std::string> names;
+  std::string config_file;
+  std::vector<std::string> overrides;
   ssdq::DatasetDefinition definition;
   int threads = 0;
   int show = 20;
@@ -32,6 +35,7 @@ po::options_description visible_options(Arguments& arguments) {
   ssdq::DatasetDefinition& definition = arguments.definition;
   po::options_description options("Options");
   auto add = options.add_options();
+  add("config-file", po::value(&arguments.config_file), "check the data sets that a YAML names");
   add("format", po::value(&definition.format), "describe a data set here: voc, coco or txt");
   add("root", po::value(&definition.root), "voc: folder of Annotations, ImageSets, JPEGImages");
   add("split", po::value(&definition.split), "voc: image set; txt: train or valid");
@@ -48,6 +52,7 @@ po::options_description visible_options(Arguments& arguments) {
 void print_help(const po::options_description& options) {
   std::cout << "Reads whole data sets, decodes every image, and reports what is wrong.\n\n"
                "Usage: check_data NAME... [options]\n"
+               "       check_data --config-file FILE [options] [KEY VALUE ...]\n"
                "       check_data --format voc --root FOLDER --split SPLIT [--classes A B C]\n"
                "       check_data --format coco --annotations FILE --images FOLDER\n"
                "       check_data --format txt --annotations X.data --split train\n\n"
@@ -65,19 +70,21 @@ Arguments parse(int argc, char** argv) {
   po::positional_options_description positional;
   positional.add("names", -1);
   po::variables_map values;
-  po::store(po::command_line_parser(argc, argv).options(all).positional(positional).run(), values);
+  std::set<std::string> with_values;
+  for (const auto& option : visible.options()) {
+    if (option->semantic()->max_tokens() > 0) {
+      with_values.insert("--" + option->long_name());
+    }
+  }
+  const auto line = ssdq::split_overrides(argc, argv, with_values);
+  po::store(po::command_line_parser(line.options).options(all).positional(positional).run(),
+            values);
+  arguments.overrides = line.overrides;
   po::notify(values);
   if (arguments.help) {
     print_help(visible);
   }
   return arguments;
-}
-
-// The current directory, then the share installed beside this program.
-std::vector<std::string> search_dirs() {
-  std::error_code code;
-  const fs::path program = fs::read_symlink("/proc/self/exe", code);
-  return {".", (program.parent_path() / ".." / "share" / "ssdq").lexically_normal().string()};
 }
 
 void print(const ssdq::CheckReport& report, int show) {
@@ -102,14 +109,34 @@ void print(const ssdq::CheckReport& report, int show) {
   fmt::print("{}\n", report.clean() ? "nothing wrong" : "problems found");
 }
 
+// The data sets of the configuration, added to the catalog where it defines them.
+void take_config(Arguments& arguments, ssdq::DatasetCatalog& catalog) {
+  const auto datasets =
+      ssdq::load_config(arguments.config_file, arguments.overrides).config.datasets;
+  for (const auto& [name, definition] : datasets.define) {
+    catalog.add(name, definition);
+  }
+  for (const auto* names : {&datasets.train, &datasets.test}) {
+    arguments.names.insert(arguments.names.end(), names->begin(), names->end());
+  }
+  SSDQ_CHECK_CONFIG(!arguments.names.empty(), "{}: DATASETS.TRAIN and DATASETS.TEST are empty",
+                    arguments.config_file);
+}
+
 int run(Arguments arguments) {
-  ssdq::DatasetCatalog catalog(search_dirs());
+  ssdq::DatasetCatalog catalog(ssdq::dataset_search_dirs(arguments.config_file));
+  SSDQ_CHECK_CONFIG(arguments.overrides.empty() || !arguments.config_file.empty(),
+                    "KEY VALUE pairs override a configuration; add --config-file FILE");
+  if (!arguments.config_file.empty()) {
+    take_config(arguments, catalog);
+  }
   if (!arguments.definition.format.empty()) {
     catalog.add("data", arguments.definition);
     arguments.names.emplace_back("data");
   }
   SSDQ_CHECK_CONFIG(!arguments.names.empty(),
-                    "no data set is named: give names, or --format with its options; see --help");
+                    "no data set is named: give names, --config-file FILE, or --format with its "
+                    "options; see --help");
   std::vector<ssdq::CheckReport> reports;
   bool is_clean = true;
   for (const std::string& name : arguments.names) {

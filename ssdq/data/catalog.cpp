@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <numeric>
 #include <utility>
 
 #include "ssdq/data/datasets/coco.h"
@@ -11,6 +10,7 @@
 #include "ssdq/data/datasets/txt.h"
 #include "ssdq/data/datasets/voc.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/suggest.h"
 
 namespace ssdq {
 namespace {
@@ -74,27 +74,9 @@ std::map<std::string, DatasetDefinition> built_in_definitions() {
   return all;
 }
 
-// Insertions, deletions and replacements that turn `a` into `b` (Levenshtein).
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
 std::string nearest_hint(const std::string& name, const std::vector<std::string>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
-  const bool is_near = nearest != known.end() && edit_distance(name, *nearest) * 2 <= name.size();
-  return is_near ? fmt::format(" (did you mean {}?)", *nearest) : "";
+  const auto nearest = nearest_name(name, known);
+  return nearest ? fmt::format(" (did you mean {}?)", *nearest) : "";
 }
 
 bool is_there(const fs::path& path) {
@@ -135,6 +117,19 @@ const std::map<std::string, DatasetFormat>& dataset_formats() { return mutable_f
 void register_dataset_format(const std::string& name, DatasetFormat format) {
   SSDQ_CHECK(mutable_formats().emplace(name, std::move(format)).second,
              "data set format {} is registered already", name);
+}
+
+std::vector<std::string> dataset_search_dirs(const std::string& config_file) {
+  std::vector<std::string> dirs = {"."};
+  if (!config_file.empty()) {
+    const fs::path beside = fs::path(config_file).parent_path();
+    dirs.push_back(beside.empty() ? "." : beside.string());
+    dirs.push_back((beside / "..").lexically_normal().string());
+  }
+#ifdef SSDQ_SHARE_DIR
+  dirs.emplace_back(SSDQ_SHARE_DIR);
+#endif
+  return dirs;
 }
 
 DatasetCatalog::DatasetCatalog(std::vector<std::string> search_dirs)

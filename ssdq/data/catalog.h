@@ -26,6 +26,10 @@ const std::map<std::string, DatasetFormat>& dataset_formats();
 // Call before threads start. Throws Error when the name is taken.
 void register_dataset_format(const std::string& name, DatasetFormat format);
 
+// Where data sets with relative paths may lie: the current directory, the configuration's folder,
+// the folder above it, and the installed share. `config_file` may be empty.
+std::vector<std::string> dataset_search_dirs(const std::string& config_file = "");
+
 // The data sets that a config can name: voc_{2007,2012}_{train,val,trainval,test},
 // coco_2014_{train,val,minival,valminusminival}, coco_2017_{train,val},
 // bccd_{train,val,trainval,test}, and those added from YAML.

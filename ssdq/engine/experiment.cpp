@@ -1,7 +1,6 @@
 #include "ssdq/engine/experiment.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <thread>
 #include <utility>
 
@@ -15,19 +14,6 @@
 
 namespace ssdq {
 namespace {
-
-std::vector<std::string> dataset_search_dirs(const std::string& config_file) {
-  std::vector<std::string> dirs = {"."};
-  if (!config_file.empty()) {
-    const auto beside = std::filesystem::path(config_file).parent_path();
-    dirs.push_back(beside.empty() ? "." : beside.string());
-    dirs.push_back((beside / "..").lexically_normal().string());
-  }
-#ifdef SSDQ_SHARE_DIR
-  dirs.emplace_back(SSDQ_SHARE_DIR);
-#endif
-  return dirs;
-}
 
 Graph build_graph(const Config& config, const std::string& cfg_path, const Registries& registries) {
   Graph graph = read_cfg(cfg_path, config.input.image_size, config.input.channels);

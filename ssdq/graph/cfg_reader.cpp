@@ -9,6 +9,7 @@
 #include "ssdq/graph/cfg_file.h"
 #include "ssdq/graph/cfg_section.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/suggest.h"
 
 namespace ssdq {
 namespace {
@@ -185,7 +186,7 @@ class GraphBuilder {
     problems_.add(section.line, section.type == "net"
                                     ? "[net] holds settings and may only be the first section"
                                     : fmt::format("[{}]: unknown section{}", section.type,
-                                                  suggest(section.type, types)));
+                                                  suggestion(section.type, types)));
   }
 
   std::string name_of(const CfgReader& reader) const {

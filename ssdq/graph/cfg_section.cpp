@@ -1,7 +1,6 @@
 #include "ssdq/graph/cfg_section.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -12,23 +11,13 @@
 #include <fmt/ranges.h>
 
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/strings.h"
+#include "ssdq/utils/suggest.h"
 
 namespace ssdq {
 namespace {
 
-std::string trim(const std::string& s) {
-  const char* blanks = " \t\r\n\f\v";
-  const auto begin = s.find_first_not_of(blanks);
-  return begin == std::string::npos ? "" : s.substr(begin, s.find_last_not_of(blanks) - begin + 1);
-}
-
-std::string lower(std::string s) {
-  std::transform(s.begin(), s.end(), s.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return s;
-}
-
-std::optional<int> to_int(const std::string& s) {
+std::optional<int> to_int(std::string_view s) {
   int value = 0;
   const char* first = s.data() + (s.size() > 1 && s[0] == '+' ? 1 : 0);
   const char* last = s.data() + s.size();
@@ -36,23 +25,9 @@ std::optional<int> to_int(const std::string& s) {
   return error == std::errc() && end == last ? std::optional<int>(value) : std::nullopt;
 }
 
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0]++;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t substitute = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substitute, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
 void add_entry(const std::string& line, int number, CfgSection& section, CfgProblems& problems) {
   const auto equals = line.find('=');
-  const std::string key = trim(line.substr(0, equals));
+  const std::string key(trim(line.substr(0, equals)));
   if (equals == std::string::npos || key.empty()) {
     problems.add(number, fmt::format("expected 'key = value' or '[section]', got '{}'", line));
     return;
@@ -64,24 +39,10 @@ void add_entry(const std::string& line, int number, CfgSection& section, CfgProb
                                      key, same->line));
     return;
   }
-  section.entries.push_back({key, trim(line.substr(equals + 1)), number});
+  section.entries.push_back({key, std::string(trim(line.substr(equals + 1))), number});
 }
 
 }  // namespace
-
-std::string suggest(const std::string& word, const std::vector<std::string>& known) {
-  const std::string* best = nullptr;
-  std::size_t least = word.size() / 3 + 2;
-  for (const auto& candidate : known) {
-    const std::size_t distance = edit_distance(lower(word), candidate);
-    if (distance < least) {
-      least = distance;
-      best = &candidate;
-    }
-  }
-  return best != nullptr ? fmt::format(", did you mean '{}'?", *best)
-                         : fmt::format("; known: {}", fmt::join(known, ", "));
-}
 
 void CfgProblems::add(int line, const std::string& sentence) {
   lines_.push_back(line > 0 ? fmt::format("{}:{}: {}", file_, line, sentence)
@@ -99,7 +60,7 @@ std::vector<CfgSection> split_cfg(const std::string& text, CfgProblems& problems
   std::istringstream stream(text.rfind("\xEF\xBB\xBF", 0) == 0 ? text.substr(3) : text);
   std::string raw;
   for (int number = 1; std::getline(stream, raw); ++number) {
-    const std::string line = trim(raw.substr(0, raw.find_first_of("#;")));
+    const std::string line(trim(raw.substr(0, raw.find_first_of("#;"))));
     if (line.empty()) {
       continue;
     }
@@ -107,7 +68,8 @@ std::vector<CfgSection> split_cfg(const std::string& text, CfgProblems& problems
       if (line.back() != ']') {
         problems.add(number, fmt::format("expected '[section]', got '{}'", line));
       }
-      sections.push_back({lower(trim(line.substr(1, line.find(']') - 1))), number, {}});
+      sections.push_back(
+          {to_lower(trim(std::string_view(line).substr(1, line.find(']') - 1))), number, {}});
     } else if (sections.empty()) {
       problems.add(number, fmt::format("'{}' stands before the first [section]", line));
     } else if (sections.back().type != "net") {
@@ -135,7 +97,7 @@ void CfgReader::missing(const std::string& key) const { problem(key, "missing, g
 void CfgReader::check_keys(const std::vector<std::string>& known) const {
   for (const auto& entry : section_.entries) {
     if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
-      problem(entry.key, "unknown key" + suggest(entry.key, known));
+      problem(entry.key, "unknown key" + suggestion(entry.key, known));
     }
   }
 }
@@ -186,8 +148,9 @@ Size2 CfgReader::size(const std::string& key, int least, int most,
     return other;
   }
   const auto x = entry->value.find('x');
-  const auto height = to_int(trim(entry->value.substr(0, x)));
-  const auto width = x == std::string::npos ? height : to_int(trim(entry->value.substr(x + 1)));
+  const auto height = to_int(trim(std::string_view(entry->value).substr(0, x)));
+  const auto width =
+      x == std::string::npos ? height : to_int(trim(std::string_view(entry->value).substr(x + 1)));
   if (!height || !width || std::min(*height, *width) < least || std::max(*height, *width) > most) {
     problem(key, fmt::format("expected an integer in {}..{} or HEIGHTxWIDTH, got '{}'", least, most,
                              entry->value));
@@ -202,11 +165,12 @@ std::string CfgReader::word(const std::string& key, const std::vector<std::strin
   if (entry == nullptr) {
     return fallback;
   }
-  if (std::find(choices.begin(), choices.end(), lower(entry->value)) == choices.end()) {
-    problem(key, fmt::format("unknown value '{}'{}", entry->value, suggest(entry->value, choices)));
+  if (std::find(choices.begin(), choices.end(), to_lower(entry->value)) == choices.end()) {
+    problem(key,
+            fmt::format("unknown value '{}'{}", entry->value, suggestion(entry->value, choices)));
     return fallback;
   }
-  return lower(entry->value);
+  return to_lower(entry->value);
 }
 
 std::vector<int> CfgReader::integers(const std::string& key) const {

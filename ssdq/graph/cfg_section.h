@@ -71,7 +71,4 @@ class CfgReader {
   CfgProblems& problems_;
 };
 
-// ", did you mean 'filters'?" for a word close to one of `known`, else "; known: a, b, c".
-std::string suggest(const std::string& word, const std::vector<std::string>& known);
-
 }  // namespace ssdq

@@ -12,8 +12,7 @@ TEST(ResolvePath, FindsFilesAsGivenAndBesideTheConfiguration) {
   EXPECT_EQ(resolve_path(config, ""), config);
   EXPECT_EQ(resolve_path("fork_vgg_bn_quan.yaml", config),
             testing::data_path("fork_vgg_bn_quan.yaml"));
-  EXPECT_EQ(resolve_path("paths_test.cpp", config),
-            SSDQ_SOURCE_DIR "/tests/config/paths_test.cpp");
+  EXPECT_EQ(resolve_path("paths_test.cpp", config), SSDQ_SOURCE_DIR "/tests/config/paths_test.cpp");
 }
 
 TEST(ResolvePath, MissingFileListsThePlacesTried) {

@@ -107,5 +107,18 @@ TEST_F(BadInput, DegenerateBoxUnderTheErrorPolicy) {
       {"DATASETS.BAD_BOXES", "error", "SOLVER.BATCH_SIZE", "18", "SOLVER.MAX_ITER", "1"});
 }
 
+TEST_F(BadInput, CheckDataReadsTheSetsOfAConfiguration) {
+  const auto clean = run_tool("check_data", {"--config-file", config()});
+  EXPECT_EQ(clean.status, 0) << clean.output;
+  EXPECT_THAT(clean.output, HasSubstr("nothing wrong"));
+  const auto other =
+      run_tool("check_data", {"--config-file", config(), "DATASETS.TRAIN", "[shapes_trian]"});
+  EXPECT_EQ(other.status, 2) << other.output;
+  EXPECT_THAT(other.output, HasSubstr("unknown data set 'shapes_trian'"));
+  const auto without = run_tool("check_data", {"DATASETS.TRAIN", "[shapes_train]"});
+  EXPECT_EQ(without.status, 2) << without.output;
+  EXPECT_THAT(without.output, HasSubstr("add --config-file FILE"));
+}
+
 }  // namespace
 }  // namespace ssdq::testing

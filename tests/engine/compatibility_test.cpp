@@ -22,9 +22,8 @@ class LufficcConfig : public testing::Test {
 
   static int64_t priors_of(const std::string& file) {
     auto registries = builtin_registries();
-    const auto loaded =
-        load_config(std::string(SSDQ_SOURCE_DIR "/tests/config/data/") + file,
-                    {"MODEL.DEVICE", "cpu"});
+    const auto loaded = load_config(std::string(SSDQ_SOURCE_DIR "/tests/config/data/") + file,
+                                    {"MODEL.DEVICE", "cpu"});
     validate(loaded.config, loaded.origins, known_names(registries));
     return static_cast<int64_t>(
         build_experiment(loaded.config, loaded.file, registries).priors.size());

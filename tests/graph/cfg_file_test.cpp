@@ -80,11 +80,15 @@ TEST(CfgFile, EverySectionAndAttributeSurvivesWriting) {
 
 TEST(CfgFile, NamesTheLineSectionAndKeyOfEachMistake) {
   EXPECT_EQ(error_of("[convolutional]\nfilter=8\nsize=three\nactivation=relu7\n" + kLast),
-            "x.cfg:2: [convolutional] filter: unknown key, did you mean 'filters'?\n"
+            "x.cfg:2: [convolutional] filter: unknown key; did you mean 'filters'? (known: name, "
+            "feature, feature_idx, feature_scale, backbone, quantization, wbits, abits, "
+            "batch_normalize, bn_eps, bn_momentum, filters, size, stride, pad, groups, dilation, "
+            "bias, activation, leaky_slope)\n"
             "x.cfg:1: [convolutional] filters: missing, give a value\n"
             "x.cfg:3: [convolutional] size: expected an integer in 1..1024 or HEIGHTxWIDTH, got "
             "'three'\n"
-            "x.cfg:4: [convolutional] activation: unknown value 'relu7', did you mean 'relu'?");
+            "x.cfg:4: [convolutional] activation: unknown value 'relu7'; did you mean 'relu'? "
+            "(known: linear, relu, relu6, leaky, h_swish, swish, h_sigmoid, sigmoid)");
 }
 
 struct BadCfg {
@@ -99,8 +103,10 @@ INSTANTIATE_TEST_SUITE_P(
     All, CfgMistake,
     testing::Values(
         BadCfg{"[net]\n", "x.cfg: has no layers"},
-        BadCfg{"[maxpol]\nsize=2\n" + kLast,
-               "x.cfg:1: [maxpol]: unknown section, did you mean 'maxpool'?"},
+        BadCfg{
+            "[maxpol]\nsize=2\n" + kLast,
+            "x.cfg:1: [maxpol]: unknown section; did you mean 'maxpool'? (known: avgpool, concat, "
+            "convolutional, depthwise, maxpool, route, se, shortcut, upsample)"},
         BadCfg{kLast + "[net]\n",
                "x.cfg:6: [net] holds settings and may only be the first section"},
         BadCfg{"size=3\n" + kLast, "x.cfg:1: 'size=3' stands before the first [section]"},
