@@ -30,9 +30,6 @@ std::vector<NodeId> output_nodes(const Graph& graph) {
 GraphQuantization quantization_of(const Graph& graph,
                                   std::shared_ptr<const QuantizationMethod> method,
                                   const QuantizationConfig& config) {
-  SSDQ_CHECK(!method || !method->folds_batch_norm(),
-             "QUANTIZATION.TYPE {}: quantizing weights folded with batch norm is not supported",
-             config.type);
   QuantizationPlan plan;
   if (method) {
     plan = plan_quantization(graph, config);

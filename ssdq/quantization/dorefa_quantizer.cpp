@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include "ssdq/quantization/dorefa_kernels.h"
@@ -159,17 +160,14 @@ class DoReFa : public QuantizationMethod {
     if (!check_width(spec, "weights")) {
       return nullptr;
     }
-    return std::make_shared<DoReFaWeightQuantizerImpl>(spec.bits);
+    return std::make_shared<DoReFaWeightQuantizerImpl>(spec);
   }
 
   QuantizerPtr activation_quantizer(const TensorSpec& spec) const override {
     if (!check_width(spec, "activations")) {
       return nullptr;
     }
-    DoReFaActivationOptions options = activation_;
-    options.bits = spec.bits;
-    options.is_signed = spec.is_signed;
-    return std::make_shared<DoReFaActivationQuantizerImpl>(options);
+    return std::make_shared<DoReFaActivationQuantizerImpl>(spec, activation_);
   }
 
  private:
@@ -187,15 +185,25 @@ class DoReFa : public QuantizationMethod {
 
 }  // namespace
 
-torch::Tensor DoReFaWeightQuantizerImpl::forward(const torch::Tensor& w) {
-  return WeightFunction::apply(w, int64_t{(1 << bits_) - 1});
+torch::Tensor DoReFaWeightQuantizerImpl::quantize(const torch::Tensor& w) {
+  return WeightFunction::apply(w, int64_t{(1 << spec().bits) - 1});
 }
 
-torch::Tensor DoReFaActivationQuantizerImpl::forward(const torch::Tensor& x) {
-  const double low = options_.is_signed ? -1 : 0;
-  const double levels = (1 << (options_.bits - (options_.is_signed ? 1 : 0))) - 1;
+QuantizerReport DoReFaWeightQuantizerImpl::report() const {
+  return {spec().bits, "per tensor, tanh", "[-1, 1]"};
+}
+
+torch::Tensor DoReFaActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+  const double low = spec().is_signed ? -1 : 0;
+  const double levels = (1 << (spec().bits - (spec().is_signed ? 1 : 0))) - 1;
   const double gain = options_.rescale_output ? 1 / options_.scale : 1.0;
   return ActivationFunction::apply(x, options_.scale, low, levels, gain);
+}
+
+QuantizerReport DoReFaActivationQuantizerImpl::report() const {
+  const double end = 1 / options_.scale;
+  return {spec().bits, spec().is_signed ? "per tensor, signed" : "per tensor, unsigned",
+          fmt::format("[{:.4g}, {:.4g}]", spec().is_signed ? -end : 0, end)};
 }
 
 std::shared_ptr<QuantizationMethod> make_dorefa(const QuantizationConfig& config) {

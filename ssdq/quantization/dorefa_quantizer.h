@@ -1,8 +1,7 @@
 #pragma once
 
 #include <memory>
-
-#include <torch/nn/pimpl.h>
+#include <utility>
 
 #include "ssdq/quantization/quantizer.h"
 
@@ -17,20 +16,17 @@ namespace ssdq {
 // Departure: a tensor of zeros uses 1 as its maximum instead of dividing by zero.
 class DoReFaWeightQuantizerImpl : public QuantizerImpl {
  public:
-  explicit DoReFaWeightQuantizerImpl(int bits) : bits_(bits) {}  // 2..16
+  using QuantizerImpl::QuantizerImpl;  // 2..16 bits
 
-  torch::Tensor forward(const torch::Tensor& w) override;
+  QuantizerReport report() const override;
 
- private:
-  int bits_;
+ protected:
+  torch::Tensor quantize(const torch::Tensor& w) override;
 };
-TORCH_MODULE(DoReFaWeightQuantizer);
 
 struct DoReFaActivationOptions {
-  int bits = 8;                 // 2..16
   double scale = 0.1;           // inputs up to 1 / scale are kept apart
   bool rescale_output = false;  // divide by scale again, so that the output approximates the input
-  bool is_signed = false;
 };
 
 // Activations of any shape onto round(clamp(scale x, 0, 1) n) / n with n = 2^k - 1. The gradient is
@@ -41,15 +37,17 @@ struct DoReFaActivationOptions {
 // would set the negative half of a linear bottleneck to zero.
 class DoReFaActivationQuantizerImpl : public QuantizerImpl {
  public:
-  explicit DoReFaActivationQuantizerImpl(const DoReFaActivationOptions& options)
-      : options_(options) {}
+  DoReFaActivationQuantizerImpl(TensorSpec spec, const DoReFaActivationOptions& options)
+      : QuantizerImpl(std::move(spec)), options_(options) {}
 
-  torch::Tensor forward(const torch::Tensor& x) override;
+  QuantizerReport report() const override;
+
+ protected:
+  torch::Tensor quantize(const torch::Tensor& x) override;
 
  private:
   DoReFaActivationOptions options_;
 };
-TORCH_MODULE(DoReFaActivationQuantizer);
 
 // DoReFa as a method. QUANTIZATION.OPTIONS may set ACTIVATION_SCALE (0.1) and RESCALE_OUTPUT
 // (false); other keys throw ConfigError, as does a width that is neither 2..16 nor 32.

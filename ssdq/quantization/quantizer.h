@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -10,26 +11,69 @@
 
 namespace ssdq {
 
+// What a method is told about the tensor that it quantizes.
+struct TensorSpec {
+  int bits = 8;           // 32: no quantization; methods of levels (bwn) read it as their number
+  bool is_signed = true;  // activations: may the tensor be negative?
+  int64_t channels = 1;   // weights: output channels (dimension 0); activations: dimension 1
+  std::string node;       // for messages
+};
+
+// What the training schedule asks of a quantizer.
+struct QuantizerMode {
+  bool quantize = true;  // false: forward returns its input
+  bool observe = true;   // false: ranges stay as they are, in training too
+};
+
+// For reports: "per channel, symmetric" and "[-1, 0.99]"; the range is empty while unknown.
+struct QuantizerReport {
+  int bits = 32;
+  std::string granularity;
+  std::string range;
+};
+
 // Maps a float tensor of any shape to the values its code can hold, same shape and dtype, with a
-// straight-through gradient. train() may move ranges, eval() never does; ranges are buffers or
-// parameters, so checkpoints carry them.
+// straight-through gradient. In training forward() first lets the range follow the data; eval()
+// never moves a range. Ranges are buffers or parameters, so checkpoints carry them.
 class QuantizerImpl : public torch::nn::Module {
  public:
-  virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+  explicit QuantizerImpl(TensorSpec spec) : spec_(std::move(spec)) {}
+
+  // Throws Error naming the node for infinities and NaN (on a GPU, which does not wait for the
+  // answer, the result is NaN instead), and in evaluation when there is no range yet.
+  torch::Tensor forward(const torch::Tensor& x);
+
+  void set_mode(QuantizerMode mode) { mode_ = mode; }
+
+  // Goes on with another code width, keeping the range of values that the code covers.
+  virtual void set_bits(int bits) { spec_.bits = bits; }
+
+  virtual QuantizerReport report() const = 0;
+
+  const TensorSpec& spec() const { return spec_; }
+
+ protected:
+  // Moves the range towards `x`. Called before quantize() in training, without gradients.
+  virtual void observe(const torch::Tensor& /*x*/) {}
+  virtual torch::Tensor quantize(const torch::Tensor& x) = 0;
+
+  const QuantizerMode& mode() const { return mode_; }
+
+ private:
+  TensorSpec spec_;
+  QuantizerMode mode_;
 };
 
 using QuantizerPtr = std::shared_ptr<QuantizerImpl>;
 
-// What a method is told about the tensor that it quantizes.
-struct TensorSpec {
-  int bits = 8;           // 32: no quantization
-  bool is_signed = true;  // activations: may the tensor be negative?
-  int64_t channels = 1;   // weights: output channels (dimension 0)
-  std::string node;       // for messages
+// How a convolution with batch norm is trained.
+enum class BatchNormFolding {
+  kNone,    // batch norm follows the convolution with the quantized weight
+  kTwoPass  // the weight is multiplied by the batch norm's scale before it is quantized
 };
 
-// A way to quantize a network: makes the quantizers that a convolution owns. Nothing else in the
-// code knows a method by name.
+// A way to quantize a network: makes the quantizers of its convolutions and joints. Nothing else in
+// the code knows a method by name.
 class QuantizationMethod {
  public:
   virtual ~QuantizationMethod() = default;
@@ -39,8 +83,11 @@ class QuantizationMethod {
   virtual QuantizerPtr weight_quantizer(const TensorSpec& spec) const = 0;
   virtual QuantizerPtr activation_quantizer(const TensorSpec& spec) const = 0;
 
-  // True when a convolution must fold its batch norm into the weight before quantizing it.
-  virtual bool folds_batch_norm() const { return false; }
+  virtual BatchNormFolding batch_norm_folding() const { return BatchNormFolding::kNone; }
+
+  // True when inputs of this width are to be quantized before the ReLU that makes them (binary
+  // activations -1 and 1 carry no sign after it).
+  virtual bool skips_relu(int /*abits*/) const { return false; }
 };
 
 }  // namespace ssdq

@@ -25,6 +25,10 @@ double largest_tanh(const std::vector<double>& w) {
   return m;
 }
 
+QuantizerPtr weight_quantizer(int bits) {
+  return std::make_shared<DoReFaWeightQuantizerImpl>(TensorSpec{bits, true, 1, "conv"});
+}
+
 QuantizerPtr activation_quantizer(bool is_signed, Options options = {}, int bits = 8) {
   QuantizationConfig config;
   config.options = std::move(options);
@@ -36,7 +40,7 @@ TEST(DoReFaWeightQuantizer, EqualsTheFormulaAtEveryWidth) {
   for (const int bits : {2, 4, 8, 16}) {
     for (const auto type : {torch::kFloat, torch::kDouble}) {
       const torch::Tensor w = torch::randn({5, 3, 3, 3}, type);
-      const auto got = numbers(DoReFaWeightQuantizer(bits)->forward(w));
+      const auto got = numbers(weight_quantizer(bits)->forward(w));
       const auto given = numbers(w);
       const double n = std::pow(2, bits) - 1, m = largest_tanh(given);
       for (size_t i = 0; i < given.size(); ++i) {
@@ -54,7 +58,7 @@ TEST(DoReFaWeightQuantizer, GradientEqualsFiniteDifferencesOfTheUnroundedFormula
   torch::manual_seed(2);
   const torch::Tensor w = torch::randn({2, 3, 2, 2}, torch::kDouble).set_requires_grad(true);
   const torch::Tensor g = torch::randn_like(w);
-  DoReFaWeightQuantizer(4)->forward(w).backward(g);
+  weight_quantizer(4)->forward(w).backward(g);
   const auto gradient = numbers(w.grad()), weights = numbers(w), upstream = numbers(g);
   const auto objective = [&](const std::vector<double>& v) {
     const double m = largest_tanh(v);
@@ -77,17 +81,17 @@ TEST(DoReFaWeightQuantizer, FloatAndDoubleAgreeInAnyMemoryFormat) {
   const torch::Tensor base = torch::randn({4, 6, 3, 3});
   const torch::Tensor g = torch::randn_like(base);
   const torch::Tensor exact = base.to(torch::kDouble).set_requires_grad(true);
-  DoReFaWeightQuantizer(8)->forward(exact).backward(g.to(torch::kDouble));
+  weight_quantizer(8)->forward(exact).backward(g.to(torch::kDouble));
   for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
     const torch::Tensor w = base.clone().contiguous(format).set_requires_grad(true);
-    DoReFaWeightQuantizer(8)->forward(w).backward(g);
+    weight_quantizer(8)->forward(w).backward(g);
     EXPECT_TRUE(torch::allclose(w.grad().to(torch::kDouble), exact.grad(), 1e-4, 1e-5));
   }
 }
 
 TEST(DoReFaWeightQuantizer, ZeroWeightsGiveFiniteValuesAndGradients) {
   const torch::Tensor w = torch::zeros({2, 2, 3, 3}).set_requires_grad(true);
-  const torch::Tensor q = DoReFaWeightQuantizer(8)->forward(w);
+  const torch::Tensor q = weight_quantizer(8)->forward(w);
   q.sum().backward();
   EXPECT_TRUE(torch::isfinite(q).all().item<bool>());
   EXPECT_TRUE(torch::equal(w.grad(), torch::ones_like(w)));
