@@ -1,13 +1,31 @@
 #include "ssdq/quantization/build.h"
 
+#include "ssdq/quantization/bwn_quantizer.h"
 #include "ssdq/quantization/dorefa_quantizer.h"
+#include "ssdq/quantization/learned_step_quantizer.h"
+#include "ssdq/quantization/lqnet_quantizer.h"
+#include "ssdq/quantization/pact_quantizer.h"
 #include "ssdq/quantization/policy.h"
+#include "ssdq/quantization/range_quantizer.h"
+#include "ssdq/quantization/tqt_quantizer.h"
 
 namespace ssdq {
 
 void register_quantizers(QuantizerRegistry& registry) {
   registry.add("dorefa", "DoReFa-Net: tanh-normalised weights, clipped activations, fixed ranges",
                make_dorefa);
+  registry.add("uniform", "plain affine codes from the extremes; optionally power-of-two steps",
+               make_uniform);
+  registry.add("iao", "integer-arithmetic-only: weights folded with batch norm, moving ranges",
+               make_iao);
+  registry.add("bwn",
+               "binary and ternary weights by channel, binary activations; widths count levels",
+               make_bwn);
+  registry.add("lsq", "learned step sizes", make_lsq);
+  registry.add("lsq_plus", "learned step sizes, and offsets of activations", make_lsq_plus);
+  registry.add("pact", "learned activation clips, DoReFa weights", make_pact);
+  registry.add("tqt", "learned thresholds with power-of-two steps", make_tqt);
+  registry.add("lqnet", "learned non-uniform levels", make_lqnet);
 }
 
 std::shared_ptr<QuantizationMethod> build_quantization_method(const QuantizerRegistry& registry,

@@ -179,7 +179,7 @@ TEST(DoReFa, LeavesThirtyTwoBitsAloneAndRefusesOne) {
     FAIL();
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),
-                 "backbone.1: dorefa quantizes weights to 2..16 bits (32 leaves them as they are), "
+                 "backbone.1: dorefa quantizes weights to 2..16 bits (32 leaves them in float), "
                  "got 1");
   }
 }
@@ -199,7 +199,7 @@ TEST(DoReFa, RefusesUnknownOptionsAndBadValues) {
             "QUANTIZATION.OPTIONS: unknown key 'SCALE' of dorefa (known: ACTIVATION_SCALE, "
             "RESCALE_OUTPUT)");
   EXPECT_EQ(message({{"ACTIVATION_SCALE", "-1"}}),
-            "QUANTIZATION.OPTIONS.ACTIVATION_SCALE must be a number above 0, got '-1'");
+            "QUANTIZATION.OPTIONS.ACTIVATION_SCALE must be a number in 1e-06..1000000, got '-1'");
   EXPECT_EQ(message({{"RESCALE_OUTPUT", "maybe"}}),
             "QUANTIZATION.OPTIONS.RESCALE_OUTPUT must be true or false, got 'maybe'");
 }

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace ssdq {
+
+// An affine fake quantizer of one row: v = (x - offset) / step, y = round(clamp(v, low, high)) *
+// out_step + offset, halves to even. The gradient passes where inside_low <= v <= inside_high.
+struct AffineRow {
+  float step = 1;
+  float offset = 0;
+  float low = 0, high = 255;
+  float inside_low = 0, inside_high = 255;
+  float out_step = 1;
+};
+
+struct Moments {
+  float min = 0, max = 0;
+  double sum = 0, sum_abs = 0, sum_squares = 0;
+  bool finite = true;
+};
+
+// Sums of upstream gradients on the two sides of a clamp.
+struct OutsideSums {
+  double above = 0, below = 0;
+};
+
+// Derivatives of the sum of g y.
+struct LearnedSums {
+  double step = 0, offset = 0;
+};
+
+struct TernarySums {
+  double sum = 0;  // of |x| where |x| > threshold
+  int64_t count = 0;
+};
+
+// Values of a non-uniform code in rising order, a midpoint between each two, and how often and with
+// what sum of inputs each was chosen.
+struct LevelTable {
+  const float* levels = nullptr;
+  const float* midpoints = nullptr;  // one fewer
+  int count = 0;
+  int64_t* hits = nullptr;  // null: not counted
+  double* sums = nullptr;
+};
+
+// Single-threaded loops over `n` contiguous numbers; T is float or uint16_t, the bits of a
+// bfloat16. A mask holds one bit for each number, lowest bit first, in whole groups of 16; it may
+// be null. Those that return bool say whether all inputs were finite.
+template <typename T>
+struct TypedKernels {
+  bool (*affine)(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
+                 const AffineRow& row);
+
+  // gx = inside ? g slope : 0
+  OutsideSums (*masked_gradient)(const T* g, const uint8_t* inside, const uint8_t* above, T* gx,
+                                 int64_t n, float slope);
+
+  // gx = inside ? g : 0; step: g (round(v) - v) inside, g low or g high outside; offset: g outside.
+  LearnedSums (*learned_gradient)(const T* x, const T* g, T* gx, int64_t n, const AffineRow& row);
+
+  Moments (*moments)(const T* x, int64_t n);
+
+  TernarySums (*ternary_sums)(const T* x, int64_t n, float threshold);
+
+  // y = |x| > threshold ? (x < 0 ? -magnitude : magnitude) : 0; inside: |x| < 1
+  bool (*sign)(const T* x, T* y, uint8_t* inside, int64_t n, float magnitude, float threshold);
+
+  // The nearest level, the lower of two equally near; inside: between the outer levels.
+  bool (*nearest_level)(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTable& table);
+};
+
+struct Kernels {
+  const char* name;  // "avx512", "avx2", "portable"
+  TypedKernels<float> f32;
+  TypedKernels<uint16_t> bf16;
+};
+
+// The fastest that this processor runs.
+const Kernels& kernels();
+
+// All that this processor runs, the fastest first.
+std::vector<const Kernels*> supported_kernels();
+
+}  // namespace ssdq

@@ -1,0 +1,7 @@
+#include "ssdq/quantization/kernels/kernels_impl.h"
+
+namespace ssdq {
+
+Kernels avx512_kernels() { return {"avx512", typed<float>(), typed<Bf16>()}; }
+
+}  // namespace ssdq

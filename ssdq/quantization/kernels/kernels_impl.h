@@ -1,0 +1,256 @@
+#pragma once
+
+#include <cfloat>
+
+#include "ssdq/quantization/kernels/kernels.h"
+#include "ssdq/quantization/kernels/simd.h"
+
+// The loops of kernels.h, compiled once for each instruction set. They call nothing of the standard
+// library: a template instantiated here for a wide instruction set could be the one that the linker
+// keeps for the whole program.
+
+namespace ssdq {
+namespace {
+
+constexpr int64_t kBlock = 64 * kLanes;  // sums are kept in float over a block, then in double
+
+inline int64_t block_end(int64_t begin, int64_t n) {
+  return n - begin < kBlock ? n : begin + kBlock;
+}
+
+// The last vector of a row is read into and written from a buffer of full length.
+template <typename T>
+Vec load_some(const T* p, int64_t count, T fill) {
+  T buffer[kLanes];
+  for (int64_t i = 0; i < kLanes; ++i) {
+    buffer[i] = i < count ? p[i] : fill;
+  }
+  return Vec::load(buffer);
+}
+
+template <typename T>
+Vec load(const T* p, int64_t count) {
+  return count == kLanes ? Vec::load(p) : load_some(p, count, T{});
+}
+
+template <typename T>
+void store(Vec v, T* p, int64_t count) {
+  if (count == kLanes) {
+    v.store(p);
+    return;
+  }
+  T buffer[kLanes];
+  v.store(buffer);
+  for (int64_t i = 0; i < count; ++i) {
+    p[i] = buffer[i];
+  }
+}
+
+// body(index, how many) for each vector.
+template <typename Body>
+inline void for_vectors(int64_t begin, int64_t end, Body body) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    body(i, int64_t{kLanes});
+  }
+  if (i < end) {
+    body(i, end - i);
+  }
+}
+
+inline double total(Vec v) {
+  float lanes[kLanes];
+  v.store(lanes);
+  double sum = 0;
+  for (const float lane : lanes) {
+    sum += static_cast<double>(lane);
+  }
+  return sum;
+}
+
+inline Mask finite(Vec x) { return abs(x) <= Vec::all(FLT_MAX); }
+
+template <typename T, bool kMask>
+bool affine_loop(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
+                 const AffineRow& row) {
+  const Vec step = Vec::all(row.step), offset = Vec::all(row.offset);
+  const Vec low = Vec::all(row.low), high = Vec::all(row.high), out = Vec::all(row.out_step);
+  const Vec inside_low = Vec::all(row.inside_low), inside_high = Vec::all(row.inside_high);
+  Mask good = Mask::all();
+  for_vectors(0, n, [&](int64_t i, int64_t count) {
+    const Vec in = load(x + i, count);
+    good = good & finite(in);
+    const Vec v = (in - offset) / step;
+    store(round_even(min(max(v, low), high)) * out + offset, y + i, count);
+    if (kMask) {
+      ((inside_low <= v) & (v <= inside_high)).to_bits(inside + i / 8);
+      if (above != nullptr) {
+        (inside_high < v).to_bits(above + i / 8);
+      }
+    }
+  });
+  return good.is_all();
+}
+
+template <typename T>
+bool affine(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n, const AffineRow& row) {
+  return inside != nullptr ? affine_loop<T, true>(x, y, inside, above, n, row)
+                           : affine_loop<T, false>(x, y, inside, above, n, row);
+}
+
+template <typename T>
+OutsideSums masked_gradient(const T* g, const uint8_t* inside, const uint8_t* above, T* gx,
+                            int64_t n, float slope) {
+  const Vec zero = Vec::all(0), factor = Vec::all(slope);
+  OutsideSums sums;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    Vec over = zero, under = zero;
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+      const Vec up = load(g + i, count);
+      const Mask in = Mask::from_bits(inside + i / 8);
+      store(select(in, up * factor, zero), gx + i, count);
+      if (above != nullptr) {
+        const Mask top = Mask::from_bits(above + i / 8);
+        over = over + select(top, up, zero);
+        under = under + select(!top & !in, up, zero);
+      }
+    });
+    sums.above += total(over);
+    sums.below += total(under);
+  }
+  return sums;
+}
+
+template <typename T>
+LearnedSums learned_gradient(const T* x, const T* g, T* gx, int64_t n, const AffineRow& row) {
+  const Vec zero = Vec::all(0), step = Vec::all(row.step), offset = Vec::all(row.offset);
+  const Vec low = Vec::all(row.low), high = Vec::all(row.high);
+  const Vec inside_low = Vec::all(row.inside_low), inside_high = Vec::all(row.inside_high);
+  LearnedSums sums;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    Vec to_step = zero, to_offset = zero;
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+      const Vec v = (load(x + i, count) - offset) / step;
+      const Vec up = load(g + i, count);
+      const Mask in = (inside_low <= v) & (v <= inside_high);
+      const Vec clamped = min(max(v, low), high);
+      store(select(in, up, zero), gx + i, count);
+      to_step = to_step + up * select(in, round_even(clamped) - v, clamped);
+      to_offset = to_offset + select(in, zero, up);
+    });
+    sums.step += total(to_step);
+    sums.offset += total(to_offset);
+  }
+  return sums;
+}
+
+template <typename T>
+Moments moments(const T* x, int64_t n) {
+  Moments result;
+  if (n == 0) {
+    return result;
+  }
+  const Vec zero = Vec::all(0);
+  Vec least = load_some(x, 1, x[0]), most = least;
+  Mask good = Mask::all();
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    Vec sum = zero, sum_abs = zero, squares = zero;
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+      const Vec v = load(x + i, count);
+      const Vec extreme = count == kLanes ? v : load_some(x + i, count, x[i]);
+      least = min(extreme, least);
+      most = max(extreme, most);
+      good = good & finite(v);
+      sum = sum + v;
+      sum_abs = sum_abs + abs(v);
+      squares = squares + v * v;
+    });
+    result.sum += total(sum);
+    result.sum_abs += total(sum_abs);
+    result.sum_squares += total(squares);
+  }
+  float lanes[kLanes];
+  least.store(lanes);
+  result.min = lanes[0];
+  for (const float lane : lanes) {
+    result.min = lane < result.min ? lane : result.min;
+  }
+  most.store(lanes);
+  result.max = lanes[0];
+  for (const float lane : lanes) {
+    result.max = lane > result.max ? lane : result.max;
+  }
+  result.finite = good.is_all();
+  return result;
+}
+
+template <typename T>
+TernarySums ternary_sums(const T* x, int64_t n, float threshold) {
+  const Vec zero = Vec::all(0), one = Vec::all(1), bound = Vec::all(threshold);
+  TernarySums result;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    Vec sum = zero, hits = zero;
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+      const Vec magnitude = abs(load(x + i, count));
+      const Mask over = bound < magnitude;
+      sum = sum + select(over, magnitude, zero);
+      hits = hits + select(over, one, zero);
+    });
+    result.sum += total(sum);
+    result.count += static_cast<int64_t>(total(hits));
+  }
+  return result;
+}
+
+template <typename T>
+bool sign(const T* x, T* y, uint8_t* inside, int64_t n, float magnitude, float threshold) {
+  const Vec zero = Vec::all(0), one = Vec::all(1), bound = Vec::all(threshold);
+  const Vec plus = Vec::all(magnitude), minus = Vec::all(-magnitude);
+  Mask good = Mask::all();
+  for_vectors(0, n, [&](int64_t i, int64_t count) {
+    const Vec v = load(x + i, count);
+    good = good & finite(v);
+    store(select(bound < abs(v), select(v < zero, minus, plus), zero), y + i, count);
+    if (inside != nullptr) {
+      (abs(v) < one).to_bits(inside + i / 8);
+    }
+  });
+  return good.is_all();
+}
+
+template <typename T>
+bool nearest_level(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTable& table) {
+  const Vec low = Vec::all(table.levels[0]), high = Vec::all(table.levels[table.count - 1]);
+  Mask good = Mask::all();
+  float in[kLanes], out[kLanes];
+  for_vectors(0, n, [&](int64_t i, int64_t count) {
+    const Vec v = load(x + i, count);
+    good = good & finite(v);
+    v.store(in);
+    for (int64_t k = 0; k < kLanes; ++k) {
+      int level = 0;  // how many midpoints lie below
+      for (int width = table.count / 2; width > 0; width /= 2) {
+        level += table.midpoints[level + width - 1] < in[k] ? width : 0;
+      }
+      out[k] = table.levels[level];
+      if (table.hits != nullptr && k < count) {
+        ++table.hits[level];
+        table.sums[level] += static_cast<double>(in[k]);
+      }
+    }
+    store(Vec::load(out), y + i, count);
+    if (inside != nullptr) {
+      ((low <= v) & (v <= high)).to_bits(inside + i / 8);
+    }
+  });
+  return good.is_all();
+}
+
+template <typename T>
+TypedKernels<T> typed() {
+  return {affine<T>, masked_gradient<T>, learned_gradient<T>, moments<T>, ternary_sums<T>,
+          sign<T>,   nearest_level<T>};
+}
+
+}  // namespace
+}  // namespace ssdq

@@ -1,0 +1,7 @@
+#include "ssdq/quantization/kernels/kernels_impl.h"
+
+namespace ssdq {
+
+Kernels portable_kernels() { return {"portable", typed<float>(), typed<Bf16>()}; }
+
+}  // namespace ssdq
