@@ -124,7 +124,8 @@ def exact_case(case, x, g=None, shape=None):
     g = np.array(g, dtype=np.float64).reshape(x.shape)
     outcome = case.run([x], g)[0][0]
     g[outcome.edge & ("ties" not in case.name)] = 0
-    assert "ties" in case.name or not np.any(outcome.tie & (x != 0)), case.name
+    exact = "ties" in case.name or case.method == "tqt"  # whose steps are powers of two
+    assert exact or not np.any(outcome.tie & (x != 0)), case.name
     return case.record([x], g)
 
 
@@ -268,7 +269,7 @@ def tie_cases():
     yield exact_case(Case("lqnet", "activation", 2, UNSIGNED, None, note, {"basis": [[1, 2]]}),
                      line)
     yield exact_case(Case("lqnet", "weight", 2, note=note, state={"basis": [[1, 2], [0.5, 0.25]]}),
-                     [-4, -2, -1, 0, 2, 3, -1, -0.5, 0, 0.25, 0.5, 0.75], shape=(2, 6, 1, 1))
+                     [-5, -2, -1, 0, 2, 3, -1.5, -0.5, 0, 0.25, 0.5, 0.75], shape=(2, 6, 1, 1))
 
 
 def special_cases():
@@ -291,7 +292,7 @@ def special_cases():
                 yield zeros
                 full = 0.875 if signed else 0.9375  # p steps of a power of two
                 yield exact_case(case("constant"), np.full(6, full), shape=(2, 3, 1, 1))
-                yield exact_case(case("one_element"), [0.78125], shape=(1, 1, 1, 1))
+                yield exact_case(case("one_element"), [0.796875], shape=(1, 1, 1, 1))
                 values = ramp if signed else np.abs(ramp)
                 yield exact_case(case("huge"), (values * huge).astype(np.float32),
                                  [0.5, 1, -1.5, 2, 0, -0.25], shape=(2, 3, 1, 1))
