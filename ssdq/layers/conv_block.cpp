@@ -1,5 +1,6 @@
 #include "ssdq/layers/conv_block.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <torch/torch.h>
@@ -10,6 +11,27 @@ namespace ssdq {
 namespace {
 
 std::vector<int64_t> pair(Size2 size) { return {size.height, size.width}; }
+
+// [C] as it broadcasts over weights [C, ...] and over maps [N, C, H, W].
+torch::Tensor by_channel(const torch::Tensor& x) { return x.view({-1, 1, 1, 1}); }
+torch::Tensor map_of(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
+
+// Mean and biased variance of each channel of [N, C, H, W].
+std::pair<torch::Tensor, torch::Tensor> batch_statistics(const torch::Tensor& y) {
+  const torch::Tensor wide = y.to(torch::kFloat);
+  return {wide.mean({0, 2, 3}), wide.var({0, 2, 3}, /*unbiased=*/false)};
+}
+
+// What a batch norm in training does to its running statistics; `count` numbers for each channel.
+void update_running(torch::nn::BatchNorm2dImpl& bn, const torch::Tensor& mean,
+                    const torch::Tensor& variance, double count) {
+  const torch::NoGradGuard no_grad;
+  bn.num_batches_tracked.add_(1);
+  const double newest = bn.options.momentum().value_or(
+      1 / static_cast<double>(bn.num_batches_tracked.item<int64_t>()));
+  bn.running_mean.lerp_(mean, newest);
+  bn.running_var.lerp_(variance * (count / std::max(count - 1, 1.0)), newest);
+}
 
 }  // namespace
 
@@ -34,17 +56,55 @@ ConvBlockImpl::ConvBlockImpl(ConvBlockOptions options) : options_(std::move(opti
   }
 }
 
+bool ConvBlockImpl::folds_first() const {
+  return options_.folding == BatchNormFolding::kTwoPass && !bn.is_empty() &&
+         options_.weight_quantizer && options_.weight_quantizer->mode().quantize;
+}
+
+torch::Tensor ConvBlockImpl::running_scale() const {
+  return bn->weight / (bn->running_var + bn->options.eps()).sqrt();
+}
+
 torch::Tensor ConvBlockImpl::effective_weight() {
-  return options_.weight_quantizer ? options_.weight_quantizer->forward(weight) : weight;
+  if (!options_.weight_quantizer) {
+    return weight;
+  }
+  return options_.weight_quantizer->forward(folds_first() ? weight * by_channel(running_scale())
+                                                          : weight);
+}
+
+torch::Tensor ConvBlockImpl::convolve(const torch::Tensor& x, const torch::Tensor& w) const {
+  const Conv& conv = options_.conv;
+  return torch::conv2d(x, w, bias, pair(conv.stride), pair(conv.padding), pair(conv.dilation),
+                       conv.groups);
+}
+
+torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tensor& input) {
+  if (!bn->is_training()) {
+    const torch::Tensor shift = bn->bias - bn->running_mean * running_scale();
+    return convolve(input, effective_weight()) + map_of(shift);
+  }
+  const torch::Tensor unquantized = convolve(x, weight);
+  const auto [mean, variance] = batch_statistics(unquantized);
+  update_running(*bn, mean.detach(), variance.detach(),
+                 static_cast<double>(unquantized.numel() / mean.numel()));
+  const torch::Tensor sigma = (variance + bn->options.eps()).sqrt();
+  const torch::Tensor ratio = (bn->running_var + bn->options.eps()).sqrt() / sigma;
+  const torch::Tensor shift = bn->bias - mean * bn->weight / sigma;
+  return convolve(input, effective_weight()) * map_of(ratio) + map_of(shift);
 }
 
 torch::Tensor ConvBlockImpl::forward(const torch::Tensor& x) {
   const Conv& conv = options_.conv;
   const torch::Tensor input = options_.input_quantizer ? options_.input_quantizer->forward(x) : x;
-  torch::Tensor y = torch::conv2d(input, effective_weight(), bias, pair(conv.stride),
-                                  pair(conv.padding), pair(conv.dilation), conv.groups);
-  if (!bn.is_empty()) {
-    y = bn->forward(y);
+  torch::Tensor y;
+  if (folds_first()) {
+    y = two_pass(x, input);
+  } else {
+    y = convolve(input, effective_weight());
+    if (!bn.is_empty()) {
+      y = bn->forward(y);
+    }
   }
   return activate_fresh(std::move(y), conv.activation, conv.leaky_slope);
 }
@@ -54,8 +114,8 @@ void ConvBlockImpl::fold_batch_norm() {
     return;
   }
   const torch::NoGradGuard no_grad;
-  const torch::Tensor scale = bn->weight / (bn->running_var + options_.conv.batch_norm->eps).sqrt();
-  weight.set_data(effective_weight() * scale.view({-1, 1, 1, 1}));
+  const torch::Tensor scale = running_scale();
+  weight.set_data(folds_first() ? effective_weight() : effective_weight() * by_channel(scale));
   bias = register_parameter("bias", bn->bias - bn->running_mean * scale);
   unregister_module("bn");
   bn = nullptr;

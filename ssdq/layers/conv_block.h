@@ -14,10 +14,17 @@ struct ConvBlockOptions {
   Conv conv;
   QuantizerPtr weight_quantizer;  // null: none
   QuantizerPtr input_quantizer;   // null: none
+  BatchNormFolding folding = BatchNormFolding::kNone;
 };
 
 // Input quantizer, convolution with quantized weight, batch norm, activation: one Conv node of the
 // graph. forward() maps [N, in_channels, H, W] to [N, out_channels, H', W'].
+//
+// With kTwoPass folding the weight is quantized after the scale of the batch norm has been put into
+// it, w' = w gamma / sqrt(running variance + eps). In training a convolution of the float input and
+// weight gives the batch statistics mu, sigma, and the output is conv(x_q, Q(w')) sigma_running /
+// sigma + beta - mu gamma / sigma; with batch norm in evaluation mode, the running ones take their
+// place (Jacob et al., arXiv:1712.05877, section 3.2; the correction of its released code).
 //
 // Tensors: "weight" [out, in / groups, kh, kw]; "bias" [out] when the convolution has one and no
 // batch norm; "bn.*"; those of "weight_quantizer" and "input_quantizer".
@@ -27,7 +34,8 @@ class ConvBlockImpl : public torch::nn::Module {
 
   torch::Tensor forward(const torch::Tensor& x);
 
-  // The weight that the convolution uses: quantized if the block quantizes it.
+  // The weight that the convolution uses: quantized if the block quantizes it, and folded with the
+  // running statistics if that comes first.
   torch::Tensor effective_weight();
 
   // Puts the batch norm's running statistics into weight and bias and removes it; for evaluation,
@@ -42,6 +50,12 @@ class ConvBlockImpl : public torch::nn::Module {
   torch::nn::BatchNorm2d bn{nullptr};
 
  private:
+  bool folds_first() const;
+  torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight) const;
+  torch::Tensor two_pass(const torch::Tensor& x, const torch::Tensor& quantized_input);
+  // gamma / sqrt(running variance + eps), [out].
+  torch::Tensor running_scale() const;
+
   ConvBlockOptions options_;
 };
 TORCH_MODULE(ConvBlock);

@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/layers/autocast.h"
+#include "ssdq/quantization/build.h"
 #include "ssdq/quantization/dorefa_quantizer.h"
 
 namespace ssdq {
@@ -105,6 +106,129 @@ TEST(ConvBlock, FoldingBatchNormKeepsTheOutputOfFloatAndQuantizedBlocks) {
     block->fold_batch_norm();
     EXPECT_TRUE(torch::allclose(block(x), before, 1e-4, 1e-5)) << "folded twice";
   }
+}
+
+// The methods that come with SSDQ, 8 bits (bwn: two levels).
+std::shared_ptr<QuantizationMethod> method_of(const std::string& type, const Options& given = {}) {
+  QuantizerRegistry registry;
+  register_quantizers(registry);
+  QuantizationConfig config;
+  config.type = type;
+  config.options = given;
+  return build_quantization_method(registry, config);
+}
+
+ConvBlockOptions quantized_by(const QuantizationMethod& method, const Conv& conv, int bits) {
+  ConvBlockOptions options{4, conv, nullptr, nullptr};
+  options.weight_quantizer = method.weight_quantizer({bits, true, conv.out_channels, "conv"});
+  options.input_quantizer = method.activation_quantizer({bits, false, 4, "conv"});
+  options.folding = method.batch_norm_folding();
+  return options;
+}
+
+TEST(ConvBlock, FoldingBatchNormKeepsTheOutputOfEveryMethod) {
+  for (const std::string type :
+       {"bwn", "dorefa", "iao", "lqnet", "lsq", "lsq_plus", "pact", "tqt", "uniform"}) {
+    torch::manual_seed(5);
+    const auto method = method_of(type);
+    ConvBlock block(quantized_by(*method, strided_conv(true), type == "bwn" ? 2 : 8));
+    disturb_batch_norm(block);
+    const torch::Tensor x = torch::rand({2, 4, 9, 13}) * 3;
+    block(x);
+    block->eval();
+    const torch::Tensor before = block(x).detach();
+    EXPECT_TRUE(torch::equal(block(x), before)) << type << ": evaluation moved a range";
+    block->fold_batch_norm();
+    EXPECT_TRUE(torch::allclose(block(x), before, 1e-4, 1e-4)) << type;
+  }
+}
+
+TEST(ConvBlock, TwoPassFoldingEqualsThePapersFormula) {
+  torch::manual_seed(6);
+  const auto method = method_of("iao", {{"FOLD", "two_pass"}});
+  const Conv conv = strided_conv(true);
+  ConvBlock block(quantized_by(*method, conv, 4));
+  disturb_batch_norm(block);
+  const torch::Tensor x = torch::rand({3, 4, 9, 13});
+  const torch::Tensor mean_before = block->bn->running_mean.clone();
+  const torch::Tensor var_before = block->bn->running_var.clone();
+
+  const torch::Tensor y1 = torch::conv2d(x, block->weight, {}, {2, 1}, {1, 2}, {1, 2}, 2);
+  const torch::Tensor mean = y1.mean({0, 2, 3}), var = y1.var({0, 2, 3}, false);
+  const double n = static_cast<double>(y1.numel() / 6);
+  const torch::Tensor mean_after = 0.9 * mean_before + 0.1 * mean;
+  const torch::Tensor var_after = 0.9 * var_before + 0.1 * var * n / (n - 1);
+  const torch::Tensor gamma = block->bn->weight, running = (var_after + 1e-3).sqrt();
+  const torch::Tensor folded = block->weight * (gamma / running).view({-1, 1, 1, 1});
+  const torch::Tensor wq = method->weight_quantizer({4, true, 6, ""})->forward(folded);
+  const torch::Tensor xq = method->activation_quantizer({4, false, 4, ""})->forward(x);
+  const torch::Tensor sigma = (var + 1e-3).sqrt();
+  torch::Tensor expected =
+      torch::conv2d(xq, wq, {}, {2, 1}, {1, 2}, {1, 2}, 2) * (running / sigma).view({1, -1, 1, 1}) +
+      (block->bn->bias - mean * gamma / sigma).view({1, -1, 1, 1});
+  expected = torch::leaky_relu(expected, 0.2);
+
+  EXPECT_TRUE(torch::allclose(block(x), expected, 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(block->bn->running_mean, mean_after, 1e-5, 1e-6));
+  EXPECT_TRUE(torch::allclose(block->bn->running_var, var_after, 1e-5, 1e-6));
+}
+
+// Q(c w) = c Q(w) by channel: the weight that one pass leaves behind is the quantized folded
+// weight.
+TEST(ConvBlock, OnePassFoldingGivesTheQuantizedFoldedWeight) {
+  torch::manual_seed(7);
+  const auto method = method_of("iao");
+  ConvBlock block(quantized_by(*method, strided_conv(true), 8));
+  disturb_batch_norm(block);
+  block(torch::rand({3, 4, 9, 13}));
+  block->eval();
+  const torch::Tensor scale = block->bn->weight / (block->bn->running_var + 1e-3).sqrt();
+  const torch::Tensor folded = block->weight.detach() * scale.detach().view({-1, 1, 1, 1});
+  const torch::Tensor expected = method->weight_quantizer({8, true, 6, ""})->forward(folded);
+  block->fold_batch_norm();
+  // A code that sits on a tie may round the other way, one step off.
+  const torch::Tensor step = folded.abs().amax({1, 2, 3}) / 127;
+  const torch::Tensor error = (block->weight - expected).abs() / step.view({-1, 1, 1, 1});
+  EXPECT_LT(error.max().item<double>(), 1.001);
+  EXPECT_GT((error < 1e-3).to(torch::kFloat).mean().item<double>(), 0.98);
+}
+
+TEST(ConvBlock, FoldingSurvivesAGammaOfZero) {
+  for (const char* fold : {"one_pass", "two_pass"}) {
+    torch::manual_seed(8);
+    const auto method = method_of("iao", {{"FOLD", fold}});
+    ConvBlock block(quantized_by(*method, strided_conv(true), 8));
+    {
+      const torch::NoGradGuard no_grad;
+      block->bn->weight.zero_();
+    }
+    const torch::Tensor y = block(torch::rand({3, 4, 9, 13}));
+    y.square().sum().backward();
+    for (const auto& parameter : block->named_parameters()) {
+      EXPECT_TRUE(torch::isfinite(parameter.value().grad()).all().item<bool>())
+          << fold << " " << parameter.key();
+    }
+    EXPECT_TRUE(torch::isfinite(y).all().item<bool>()) << fold;
+  }
+}
+
+TEST(ConvBlock, FrozenBatchNormStatisticsServeTwoPassTrainingToo) {
+  torch::manual_seed(9);
+  const auto method = method_of("iao", {{"FOLD", "two_pass"}});
+  ConvBlock block(quantized_by(*method, strided_conv(true), 8));
+  disturb_batch_norm(block);
+  const torch::Tensor x = torch::rand({2, 4, 9, 13});
+  block(x);
+  block->bn->eval();
+  const torch::Tensor mean = block->bn->running_mean.clone();
+  const torch::Tensor trained = block(x).detach();
+  EXPECT_TRUE(torch::equal(mean, block->bn->running_mean));
+  for (auto& child : block->children()) {
+    child->eval();
+  }
+  block->eval();
+  // The range of the input moved once more in training.
+  EXPECT_TRUE(torch::allclose(block(x), trained, 1e-3, 1e-3));
 }
 
 TEST(ConvBlock, TrainsInBf16AutocastWithFloatGradients) {
