@@ -14,7 +14,6 @@
 #include <iostream>
 #include <limits>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +34,7 @@
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/memory.h"
+#include "ssdq/utils/strings.h"
 #include "ssdq/utils/timer.h"
 
 namespace {
@@ -294,15 +294,6 @@ void compare(const std::string& config_file, const Settings& settings) {
   }
 }
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> words;
-  std::stringstream stream(text);
-  for (std::string word; std::getline(stream, word, ',');) {
-    words.push_back(word);
-  }
-  return words;
-}
-
 // False when only the help was wanted.
 bool parse(int argc, char** argv, Settings& settings) {
   std::vector<std::string> configs;
@@ -328,7 +319,7 @@ bool parse(int argc, char** argv, Settings& settings) {
   SSDQ_CHECK_CONFIG(settings.batch > 0 && settings.threads > 0 && settings.rounds > 0,
                     "--batch, --threads and --rounds must be at least 1");
   settings.configs = configs.empty() ? settings.configs : configs;
-  settings.methods = split(methods);
+  settings.methods = ssdq::split(methods, ',');
   settings.bf16 = values.count("no-bf16") == 0;
   if (values.count("help") > 0) {
     std::cout << "Seconds of a training step, side by side.\n\n" << options;
