@@ -7,7 +7,10 @@
 namespace ssdq {
 namespace {
 
-// Written with clamp where LibTorch 1.13 has no bfloat16 backward of the named operator.
+// Written with clamp where LibTorch 1.13 has no bfloat16 backward of the named operator. Float has
+// one, several times as fast as that of clamp.
+bool has_named_backward(const torch::Tensor& x) { return x.scalar_type() == torch::kFloat; }
+
 torch::Tensor hard_sigmoid(const torch::Tensor& x) { return (x + 3).clamp(0, 6) / 6; }
 
 }  // namespace
@@ -19,11 +22,11 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation, double slo
     case Activation::kRelu:
       return torch::relu(x);
     case Activation::kRelu6:
-      return x.clamp(0, 6);
+      return has_named_backward(x) ? torch::hardtanh(x, 0, 6) : x.clamp(0, 6);
     case Activation::kLeaky:
       return torch::leaky_relu(x, slope);
     case Activation::kHSwish:
-      return x.scalar_type() == torch::kFloat ? torch::hardswish(x) : x * hard_sigmoid(x);
+      return has_named_backward(x) ? torch::hardswish(x) : x * hard_sigmoid(x);
     case Activation::kSwish:
       return torch::silu(x);
     case Activation::kHSigmoid:
@@ -35,7 +38,13 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation, double slo
 }
 
 torch::Tensor activate_fresh(torch::Tensor x, Activation activation, double slope) {
-  return activation == Activation::kRelu ? x.relu_() : activate(x, activation, slope);
+  if (activation == Activation::kRelu) {
+    return x.relu_();
+  }
+  if (activation == Activation::kRelu6 && has_named_backward(x)) {
+    return torch::hardtanh_(x, 0, 6);
+  }
+  return activate(x, activation, slope);
 }
 
 torch::Tensor pool(const torch::Tensor& x, const Pool& options) {
