@@ -224,7 +224,7 @@ void visit_fields(Visitor& v, QuantizationConfig& c) {
           iteration_or_never());
   v.field("PROGRESSIVE", c.progressive,
           "Widths that fall during training, a list of [iteration, wbits, abits]: from that "
-          "iteration on nothing is narrower. Before the first entry it holds too.");
+          "iteration on no quantizer is narrower; the first entry holds from the start.");
   v.field("CALIBRATION_BATCHES", c.calibration_batches,
           "Training batches that set the ranges before the first step; 0: none.", at_least(0));
   v.field("BN_REESTIMATE_BATCHES", c.bn_reestimate_batches,
