@@ -110,11 +110,12 @@ class ValueReader {
     }
     static const Rule iteration = at_least(0);
     static const Rule width = between(1, 32);
-    const bool good =
+    bool good =
         ValueReader(iteration, problems_).read(list.values[0], key + "[0]", stage.iteration);
     ValueReader widths(width, problems_);
-    return widths.read(list.values[1], key + "[1]", stage.wbits) &&
-           widths.read(list.values[2], key + "[2]", stage.abits) && good;
+    good &= widths.read(list.values[1], key + "[1]", stage.wbits);
+    good &= widths.read(list.values[2], key + "[2]", stage.abits);
+    return good;
   }
 
   template <typename Value>
