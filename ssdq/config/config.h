@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -139,11 +140,48 @@ struct PruneConfig {
   double sr = 1e-3;
 };
 
+// From `iteration` on, no quantizer is narrower than this.
+struct WidthStage {
+  int64_t iteration = 0;
+  int wbits = 32;
+  int abits = 32;
+};
+
+inline bool operator==(const WidthStage& a, const WidthStage& b) {
+  return a.iteration == b.iteration && a.wbits == b.wbits && a.abits == b.abits;
+}
+
+// What differs for the nodes that `match` names; what is not set stays as it is.
+struct QuantizationRule {
+  std::string match;  // glob (* and ?) on node names, or a kind as kind_name() gives
+  std::optional<int> wbits, abits;
+  std::optional<std::string> type;
+  std::optional<Options> options;
+  std::optional<bool> skip;  // true: stays in float; false: is quantized
+};
+
+inline bool operator==(const QuantizationRule& a, const QuantizationRule& b) {
+  return a.match == b.match && a.wbits == b.wbits && a.abits == b.abits && a.type == b.type &&
+         a.options == b.options && a.skip == b.skip;
+}
+
 struct QuantizationConfig {
   std::string type = "none";
   int wbits = 16;
   int abits = 16;
-  bool final_layer = false;  // FINAL: the prediction heads too
+  int first_bits = 0;                  // of the first convolution; 0: as the others
+  std::string final_layer = "false";   // FINAL: false, true, cls, box: the heads that are quantized
+  int final_bits = 0;                  // of those heads; 0: as the others
+  std::string layers = "auto";         // auto, marked, all
+  std::string merge_inputs = "float";  // float, shared, separate: inputs of adds and concats
+  std::vector<QuantizationRule> policy;  // later rules win
+  int64_t start_iter = 0;                // until then ranges are only observed
+  int64_t stop_observing_iter = -1;      // -1: never
+  int64_t freeze_bn_iter = -1;           // -1: never
+  std::vector<WidthStage> progressive;
+  int calibration_batches = 8;
+  int bn_reestimate_batches = 0;
+  double lr_factor = 1;  // of steps, clips and offsets, relative to SOLVER.LR
   Options options;
 };
 

@@ -65,4 +65,6 @@ FieldList list_fields(Config& config) { return list(config); }
 
 FieldList list_fields(DatasetDefinition& definition) { return list(definition); }
 
+FieldList list_fields(QuantizationRule& rule) { return list(rule); }
+
 }  // namespace ssdq

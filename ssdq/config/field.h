@@ -57,6 +57,13 @@ inline Rule from_up_to_below(double least, double bound) {
   return rule;
 }
 
+// -1 is never.
+inline Rule iteration_or_never() {
+  Rule rule = at_least(0);
+  rule.or_minus_one = true;
+  return rule;
+}
+
 // -1 lifts the limit.
 inline Rule limit() {
   Rule rule = at_least(1);
@@ -81,11 +88,14 @@ std::string describe(const Rule& rule);
 
 bool accepts(const Rule& rule, double value);
 
-using FieldValue = std::variant<std::string*, bool*, int*, int64_t*, double*, Size2*,
-                                std::vector<int>*, std::vector<int64_t>*, std::vector<double>*,
-                                std::vector<std::string>*, std::vector<Size2>*,
-                                std::vector<std::vector<double>>*, std::map<std::string, double>*,
-                                Options*, std::map<std::string, DatasetDefinition>*>;
+using FieldValue =
+    std::variant<std::string*, bool*, int*, int64_t*, double*, Size2*, std::vector<int>*,
+                 std::vector<int64_t>*, std::vector<double>*, std::vector<std::string>*,
+                 std::vector<Size2>*, std::vector<std::vector<double>>*,
+                 std::map<std::string, double>*, Options*,
+                 std::map<std::string, DatasetDefinition>*, std::vector<WidthStage>*,
+                 std::vector<QuantizationRule>*, std::optional<int>*, std::optional<bool>*,
+                 std::optional<std::string>*, std::optional<Options>*>;
 
 // A leaf of the configuration: a key with its sections (SOLVER.LR) and the member that it sets.
 struct Field {
@@ -105,8 +115,9 @@ struct FieldList {
   std::vector<Section> sections;  // outer before inner, the top not among them
 };
 
-// The fields of a whole configuration or of one data set's definition, pointing into it.
+// The fields of a whole configuration, one data set's definition or one rule, pointing into it.
 FieldList list_fields(Config& config);
 FieldList list_fields(DatasetDefinition& definition);
+FieldList list_fields(QuantizationRule& rule);
 
 }  // namespace ssdq

@@ -177,11 +177,62 @@ void visit_fields(Visitor& v, PruneConfig& c) {
 }
 
 template <typename Visitor>
+void visit_fields(Visitor& v, QuantizationRule& c) {
+  v.field("MATCH", c.match,
+          "Node names, `*` and `?` standing for any letters and one (`backbone.3`, `head.cls.*`), "
+          "or a kind: conv, depthwise, add, concat.");
+  v.field("WBITS", c.wbits, "Weight code width in bits.", between(1, 32));
+  v.field("ABITS", c.abits, "Activation code width in bits.", between(1, 32));
+  v.field("TYPE", c.type, "Another registered quantizer for these nodes.",
+          text(TextStyle::kTypeName));
+  v.field("OPTIONS", c.options, "Settings of that quantizer, by name.");
+  v.field("SKIP", c.skip,
+          "true leaves the nodes in float, false quantizes them where they would stay in float.");
+}
+
+template <typename Visitor>
 void visit_fields(Visitor& v, QuantizationConfig& c) {
   v.field("TYPE", c.type, "Registered quantizer, or none.", text(TextStyle::kTypeName));
   v.field("WBITS", c.wbits, "Weight code width in bits; bwn counts levels.", between(1, 32));
   v.field("ABITS", c.abits, "Activation code width in bits; bwn counts levels.", between(1, 32));
-  v.field("FINAL", c.final_layer, "Quantize the prediction heads too.");
+  v.field("FIRST_BITS", c.first_bits,
+          "Both widths of the first convolution, which is then quantized unless its section says "
+          "quantization=0; 0: as the others; 32: it stays in float.",
+          between(0, 32));
+  v.field("FINAL", c.final_layer, "Prediction heads to quantize: none, all, of classes, of boxes.",
+          one_of({"false", "true", "cls", "box"}));
+  v.field("FINAL_BITS", c.final_bits,
+          "Both widths of the heads that FINAL names; 0: as the others; 32: they stay in float.",
+          between(0, 32));
+  v.field("LAYERS", c.layers,
+          "Backbone convolutions to quantize: those marked with quantization=1 in the cfg, or all "
+          "but those with quantization=0; auto: marked if the cfg marks any, else all.",
+          one_of({"auto", "marked", "all"}));
+  v.field("MERGE_INPUTS", c.merge_inputs,
+          "Inputs of adds and concats: in float, quantized to ABITS by one quantizer of the node, "
+          "or by one for each input.",
+          one_of({"float", "shared", "separate"}));
+  v.field("POLICY", c.policy,
+          "Rules for nodes, a list of maps of the keys below. A later rule wins over an earlier "
+          "one, key by key, and over all else here and in the cfg.");
+  v.field("START_ITER", c.start_iter,
+          "Iterations of float training, in which ranges are only observed.", at_least(0));
+  v.field("STOP_OBSERVING_ITER", c.stop_observing_iter,
+          "Iteration from which ranges stay as they are; -1: never.", iteration_or_never());
+  v.field("FREEZE_BN_ITER", c.freeze_bn_iter,
+          "Iteration from which batch-norm statistics stay as they are; -1: never.",
+          iteration_or_never());
+  v.field("PROGRESSIVE", c.progressive,
+          "Widths that fall during training, a list of [iteration, wbits, abits]: from that "
+          "iteration on no quantizer is narrower; the first entry holds from the start.");
+  v.field("CALIBRATION_BATCHES", c.calibration_batches,
+          "Training batches that set the ranges before the first step; 0: none.", at_least(0));
+  v.field("BN_REESTIMATE_BATCHES", c.bn_reestimate_batches,
+          "Training batches that estimate batch-norm statistics anew after training; 0: none.",
+          at_least(0));
+  v.field("LR_FACTOR", c.lr_factor,
+          "Learning rate of learned steps, clips and offsets as a multiple of SOLVER.LR.",
+          above(0));
   v.field("OPTIONS", c.options, "Settings of the quantizer, by name.");
 }
 

@@ -1,6 +1,7 @@
 #include "ssdq/config/reader.h"
 
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -20,6 +21,7 @@ constexpr const char* kBase = "_BASE_";
 constexpr const char* kCommandLine = "command line";
 
 using Definitions = std::map<std::string, DatasetDefinition>;
+using Rules = std::vector<QuantizationRule>;
 
 class Reader {
  public:
@@ -155,6 +157,8 @@ class Reader {
   void read_field(const YamlNode& value, const Field& field, const std::string& key) {
     if (const auto* definitions = std::get_if<Definitions*>(&field.value)) {
       read_definitions(value, key, **definitions);
+    } else if (const auto* rules = std::get_if<Rules*>(&field.value)) {
+      read_rules(value, key, **rules);
     } else {
       read_value(value, key, field, problems_);
     }
@@ -184,6 +188,45 @@ class Reader {
       }
       const Schema schema(list_fields(definitions[map.keys[i].text]));
       read_section(map.values[i], schema, "", name + ".");
+    }
+  }
+
+  // A list replaces the one that an earlier source gave.
+  void read_rules(const YamlNode& list, const std::string& key, Rules& rules) {
+    if (list.kind != YamlNode::Kind::kList) {
+      const char* hint = list.kind == YamlNode::Kind::kMap ? "; put it into [...]" : "";
+      problems_.add(
+          list.place,
+          fmt::format("{}: expected a list of rules, [{{MATCH: ..., WBITS: ...}}], got {}{}", key,
+                      flow_text(list), hint));
+      return;
+    }
+    forget_origins(key + "[");
+    Rules read(list.values.size());
+    for (size_t i = 0; i < read.size(); ++i) {
+      read_rule(list.values[i], fmt::format("{}[{}]", key, i), read[i]);
+    }
+    rules = std::move(read);
+  }
+
+  void read_rule(const YamlNode& map, const std::string& name, QuantizationRule& rule) {
+    if (map.kind != YamlNode::Kind::kMap) {
+      problems_.add(map.place,
+                    fmt::format("{}: expected a rule, {{MATCH: ..., WBITS: ...}}, got {}", name,
+                                flow_text(map)));
+      return;
+    }
+    read_section(map, Schema(list_fields(rule)), "", name + ".");
+    if (rule.match.empty()) {
+      problems_.add(map.place, name +
+                                   " has no MATCH; expected node names, such as head.cls.*, or a "
+                                   "kind, such as depthwise");
+    }
+  }
+
+  void forget_origins(const std::string& prefix) {
+    for (auto it = loaded_.origins.begin(); it != loaded_.origins.end();) {
+      it = starts_with(it->first, prefix) ? loaded_.origins.erase(it) : std::next(it);
     }
   }
 

@@ -23,6 +23,15 @@ class Validator {
     name_is_known("MODEL.BOX_HEAD.PREDICTOR", config_.model.box_head.predictor, known.predictors);
     name_is_known("PRUNE.TYPE", config_.prune.type, known.pruners, true);
     name_is_known("QUANTIZATION.TYPE", config_.quantization.type, known.quantizers, true);
+    const std::vector<QuantizationRule>& rules = config_.quantization.policy;
+    for (size_t i = 0; i < rules.size(); ++i) {
+      const std::string key = fmt::format("QUANTIZATION.POLICY[{}].TYPE", i);
+      if (rules[i].type == "none") {
+        add({key}, key + " is none; write SKIP: true to leave nodes in float");
+      } else if (rules[i].type) {
+        name_is_known(key, *rules[i].type, known.quantizers);
+      }
+    }
     for (const auto& [name, definition] : config_.datasets.define) {
       const std::string key = "DATASETS.DEFINE." + name;
       if (definition.format.empty()) {
@@ -88,6 +97,32 @@ class Validator {
     }
   }
 
+  // Ranges must be observed until fake quantization starts.
+  void observation_outlasts_the_start() {
+    const QuantizationConfig& c = config_.quantization;
+    if (c.stop_observing_iter < 0 || c.stop_observing_iter >= c.start_iter) return;
+    add({"QUANTIZATION.STOP_OBSERVING_ITER", "QUANTIZATION.START_ITER"},
+        fmt::format("QUANTIZATION.STOP_OBSERVING_ITER is {}, before START_ITER, {}; ranges must be "
+                    "observed until quantization starts",
+                    c.stop_observing_iter, c.start_iter));
+  }
+
+  void progressive_widths_fall() {
+    const std::vector<WidthStage>& stages = config_.quantization.progressive;
+    const auto problem = [&](size_t i, const char* what, int64_t now, int64_t before) {
+      add({"QUANTIZATION.PROGRESSIVE"},
+          fmt::format("QUANTIZATION.PROGRESSIVE: {}, got {} after {} in entry {}", what, now,
+                      before, i));
+    };
+    for (size_t i = 1; i < stages.size(); ++i) {
+      const WidthStage &a = stages[i - 1], &b = stages[i];
+      if (b.iteration <= a.iteration)
+        return problem(i, "iterations must increase", b.iteration, a.iteration);
+      if (b.wbits > a.wbits) return problem(i, "weight widths must not grow", b.wbits, a.wbits);
+      if (b.abits > a.abits) return problem(i, "activation widths must not grow", b.abits, a.abits);
+    }
+  }
+
   void finish() const {
     if (!problems_.empty()) throw ConfigError(join(problems_, "\n"));
   }
@@ -138,6 +173,8 @@ void validate(const Config& config, const Origins& origins, const KnownNames& kn
   validator.boxes_per_location_match_shapes();
   validator.pixel_statistics_match_channels();
   validator.lr_steps_increase();
+  validator.observation_outlasts_the_start();
+  validator.progressive_widths_fall();
   validator.finish();
 }
 

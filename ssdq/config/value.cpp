@@ -21,6 +21,7 @@ std::string expected(int) { return "an integer"; }
 std::string expected(double) { return "a number"; }
 std::string expected(Size2) { return "a number or [height, width]"; }
 std::string expected(const std::vector<double>&) { return "a number or a list of numbers"; }
+std::string expected(const WidthStage&) { return "[iteration, wbits, abits]"; }
 
 // from_chars without the sign '+' that it does not know.
 template <typename Number>
@@ -102,6 +103,29 @@ class ValueReader {
            read(list.values[1], key + "[1]", size.width);
   }
 
+  bool read(const YamlNode& node, const std::string& key, WidthStage& stage) {
+    YamlNode list = node;
+    if (!expand_tuple(list) || list.values.size() != 3) {
+      return refuse(node, key, "expected " + expected(stage));
+    }
+    static const Rule iteration = at_least(0);
+    static const Rule width = between(1, 32);
+    bool good =
+        ValueReader(iteration, problems_).read(list.values[0], key + "[0]", stage.iteration);
+    ValueReader widths(width, problems_);
+    good &= widths.read(list.values[1], key + "[1]", stage.wbits);
+    good &= widths.read(list.values[2], key + "[2]", stage.abits);
+    return good;
+  }
+
+  template <typename Value>
+  bool read(const YamlNode& node, const std::string& key, std::optional<Value>& value) {
+    Value given{};
+    if (!read(node, key, given)) return false;
+    value = std::move(given);
+    return true;
+  }
+
   template <typename Value>
   bool read(const YamlNode& node, const std::string& key, std::vector<Value>& values) {
     YamlNode list = node;
@@ -173,9 +197,11 @@ class ValueReader {
         break;
     }
     if (rule_.choices.empty()) return text;
-    const bool is_switch = accepts_choice("on") && accepts_choice("off");
-    const auto state = is_switch ? parse_bool(lower) : std::nullopt;
-    return state ? (*state ? "on" : "off") : lower;
+    const auto state = parse_bool(lower);
+    if (!state) return lower;
+    const std::string as_switch = *state ? "on" : "off";
+    const std::string as_bool = *state ? "true" : "false";
+    return accepts_choice(as_switch) ? as_switch : accepts_choice(as_bool) ? as_bool : lower;
   }
 
   bool accepts_choice(const std::string& text) const {
@@ -272,7 +298,10 @@ void read_value(const YamlNode& node, const std::string& key, const Field& field
   std::visit(
       [&](auto* member) {
         using Member = std::remove_pointer_t<decltype(member)>;
-        if constexpr (!std::is_same_v<Member, std::map<std::string, DatasetDefinition>>) {
+        constexpr bool kHasFields =
+            std::is_same_v<Member, std::map<std::string, DatasetDefinition>> ||
+            std::is_same_v<Member, std::vector<QuantizationRule>>;
+        if constexpr (!kHasFields) {
           Member value = *member;
           if (reader.read(node, key, value)) *member = std::move(value);
         }

@@ -37,6 +37,12 @@ std::string to_text(Size2 size) {
                                    : fmt::format("[{}, {}]", size.height, size.width);
 }
 
+std::string to_text(const WidthStage& stage) {
+  return fmt::format("[{}, {}, {}]", stage.iteration, stage.wbits, stage.abits);
+}
+
+std::string to_text(const QuantizationRule& rule) { return rule_text(rule); }
+
 template <typename Value>
 std::string to_text(const std::vector<Value>& values) {
   std::vector<std::string> parts;
@@ -62,7 +68,28 @@ std::string to_text(const DatasetDefinition& definition) {
   return "{" + join(parts, ", ") + "}";
 }
 
+// Nothing for a value that is not set.
+template <typename Value>
+std::string to_text(const std::optional<Value>& value) {
+  return value ? to_text(*value) : "";
+}
+
 }  // namespace
+
+std::string rule_text(const QuantizationRule& rule) {
+  QuantizationRule copy = rule;
+  std::vector<std::string> parts;
+  for (const Field& field : list_fields(copy).fields) {
+    const std::string text = value_text(field.value);
+    if (!text.empty()) parts.push_back(field.key + ": " + text);
+  }
+  return "{" + join(parts, ", ") + "}";
+}
+
+std::string value_text(const Field& field) {
+  const auto* text = std::get_if<std::string*>(&field.value);
+  return text && !field.rule.choices.empty() ? **text : value_text(field.value);
+}
 
 std::string value_text(const FieldValue& value) {
   return std::visit([](const auto* member) { return to_text(*member); }, value);

@@ -61,15 +61,25 @@ std::string definitions_block(std::map<std::string, DatasetDefinition>& entries,
   return text;
 }
 
+std::string rules_block(const std::vector<QuantizationRule>& rules, const std::string& margin) {
+  if (rules.empty()) return " []\n";
+  std::string text = "\n";
+  for (const QuantizationRule& rule : rules) text += margin + "- " + rule_text(rule) + "\n";
+  return text;
+}
+
 std::string entry(const Field& field) {
   const std::string margin = indent(parent(field.key));
-  std::string value = " " + value_text(field.value) + "\n";
+  std::string value = " " + value_text(field) + "\n";
   const std::string inner = margin + "  ";
   if (const auto* map = std::get_if<std::map<std::string, double>*>(&field.value))
     value = block(**map, inner);
   if (const auto* map = std::get_if<Options*>(&field.value)) value = block(**map, inner);
   if (const auto* map = std::get_if<std::map<std::string, DatasetDefinition>*>(&field.value)) {
     value = definitions_block(**map, inner);
+  }
+  if (const auto* rules = std::get_if<std::vector<QuantizationRule>*>(&field.value)) {
+    value = rules_block(**rules, inner);
   }
   return margin + leaf(field.key) + ":" + value;
 }
@@ -81,7 +91,10 @@ std::string escape_cell(const std::string& text) {
 }
 
 std::string accepted(const Field& field) {
-  if (std::holds_alternative<bool*>(field.value)) return "true, false";
+  if (std::holds_alternative<bool*>(field.value) ||
+      std::holds_alternative<std::optional<bool>*>(field.value)) {
+    return "true, false";
+  }
   return describe(field.rule);
 }
 
@@ -90,7 +103,7 @@ std::string shown_default(const Field& field) {
   if (const auto* number = std::get_if<double*>(&field.value))
     return fmt::format("{:.4g}", **number);
   const auto* string = std::get_if<std::string*>(&field.value);
-  return string && (*string)->empty() ? "" : value_text(field.value);
+  return string && (*string)->empty() ? "" : value_text(field);
 }
 
 std::string table(const FieldList& list, const std::string& section) {
@@ -133,8 +146,8 @@ std::string differences(const Config& config) {
   const FieldList before = list_fields(defaults);
   std::string text;
   for (size_t i = 0; i < now.fields.size(); ++i) {
-    const std::string value = value_text(now.fields[i].value);
-    const std::string standard = value_text(before.fields[i].value);
+    const std::string value = value_text(now.fields[i]);
+    const std::string standard = value_text(before.fields[i]);
     if (value != standard)
       text += fmt::format("{}: {} (default: {})\n", now.fields[i].key, value, standard);
   }
@@ -145,6 +158,7 @@ std::string config_reference() {
   Config defaults;
   const FieldList list = list_fields(defaults);
   DatasetDefinition definition;
+  QuantizationRule rule;
   std::string text = kReferenceIntroduction;
   text += "\n## Top\n" + table(list, "");
   for (const Section& section : list.sections) {
@@ -152,6 +166,9 @@ std::string config_reference() {
         fmt::format("\n## {}\n\n{}\n", section.key, section.description) + table(list, section.key);
     if (section.key == "DATASETS") {
       text += "\n### DATASETS.DEFINE.name\n" + table(list_fields(definition), "");
+    }
+    if (section.key == "QUANTIZATION") {
+      text += "\n### QUANTIZATION.POLICY[i]\n" + table(list_fields(rule), "");
     }
   }
   return text;

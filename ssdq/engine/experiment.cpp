@@ -21,7 +21,6 @@ Graph build_graph(const Config& config, const std::string& cfg_path, const Regis
   head.predictor = config.model.box_head.predictor;
   head.boxes_per_location = boxes_per_location(config.model.priors);
   head.num_classes = config.model.num_classes;
-  head.quantize = config.quantization.final_layer;
   const PriorsConfig& priors = config.model.priors;
   check_features(graph, config.model.backbone.out_channels, priors.feature_maps,
                  {{"MODEL.PRIORS.STRIDES", priors.strides.size()},
@@ -74,9 +73,9 @@ std::array<float, 3> rgb_floats(const std::vector<double>& values) {
 
 Detector build_detector(const Experiment& experiment) {
   const Config& config = experiment.config;
-  const auto method =
-      build_quantization_method(experiment.registries->quantizers, config.quantization);
-  Detector detector(experiment.graph, config.model.num_classes, method, config.quantization);
+  Detector detector(experiment.graph, config.model.num_classes,
+                    quantization_methods(experiment.registries->quantizers, config.quantization),
+                    config.quantization);
   detector->to(experiment.device);
   if (use_channels_last(experiment)) {
     to_channels_last(*detector);

@@ -25,7 +25,8 @@ namespace ssdq {
 //   product)
 // Any section: name; feature=no|linear|l2_norm and feature_idx (level of the head, from 0) with
 // feature_scale=20 (initial scale of l2_norm); backbone=1 on the last section that a pre-trained
-// classifier covers (without it none is). Weighted sections: quantization=0, wbits, abits.
+// classifier covers (without it none is). Weighted sections: quantization (1 marks it for
+// quantization, 0 keeps it in float, without it QUANTIZATION.LAYERS decides), wbits, abits.
 //
 // feature=l2_norm hangs an L2Norm node on the section which feeds the head only: the next section
 // and all references read the section's own output. Node names are those given in graph.h.

@@ -102,7 +102,9 @@ SqueezeExcite read_squeeze_excite(const CfgReader& reader) {
 
 QuantizationSpec read_quantization(const CfgReader& reader) {
   QuantizationSpec spec;
-  spec.enabled = reader.flag("quantization", false);
+  if (reader.has("quantization")) {
+    spec.enabled = reader.flag("quantization", false);
+  }
   if (reader.has("wbits")) {
     spec.wbits = reader.integer("wbits", 1, 32, std::nullopt);
   }

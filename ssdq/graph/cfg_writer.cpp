@@ -96,7 +96,9 @@ class CfgWriter {
     if (!std::holds_alternative<Conv>(node.op) && !std::holds_alternative<SqueezeExcite>(node.op)) {
       refuse(node, "only sections with weights can be quantized");
     }
-    put("quantization", spec.enabled ? 1 : 0);
+    if (spec.enabled) {
+      put("quantization", *spec.enabled ? 1 : 0);
+    }
     if (spec.wbits) {
       put("wbits", *spec.wbits);
     }

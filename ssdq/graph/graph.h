@@ -94,7 +94,7 @@ using Op = std::variant<Input, Conv, Pool, Add, Concat, Upsample, SqueezeExcite,
 
 // Per-node wish of the cfg; what is not set follows the config's QUANTIZATION section.
 struct QuantizationSpec {
-  bool enabled = false;
+  std::optional<bool> enabled;
   std::optional<int> wbits, abits;
 };
 

@@ -10,9 +10,8 @@
 namespace ssdq {
 namespace {
 
-NodeId push(Graph& graph, std::string name, Op op, NodeId input, bool quantize) {
-  graph.nodes.push_back(
-      {std::move(name), std::move(op), {input}, {quantize, {}, {}}, false, {"head", 0}});
+NodeId push(Graph& graph, std::string name, Op op, NodeId input) {
+  graph.nodes.push_back({std::move(name), std::move(op), {input}, {}, false, {"head", 0}});
   return static_cast<NodeId>(graph.nodes.size()) - 1;
 }
 
@@ -35,14 +34,14 @@ void append_levels(Graph& graph, const HeadSpec& spec, const Predict& predict) {
       const std::string stem = fmt::format("head.{}.{}", is_class ? "cls" : "box", level);
       const int channels = spec.boxes_per_location[level] * (is_class ? spec.num_classes : 4);
       const NodeId prediction = predict(graph.features[level], level, stem, channels);
-      push(graph, stem + ".out", Output{role, level}, prediction, false);
+      push(graph, stem + ".out", Output{role, level}, prediction);
     }
   }
 }
 
 void append_ssd(Graph& graph, const HeadSpec& spec) {
   append_levels(graph, spec, [&](NodeId feature, int, const std::string& stem, int channels) {
-    return push(graph, stem, square_conv(channels, 3), feature, spec.quantize);
+    return push(graph, stem, square_conv(channels, 3), feature);
   });
 }
 
@@ -57,9 +56,9 @@ void append_ssd_lite(Graph& graph, const HeadSpec& spec) {
       depthwise.bias = false;
       depthwise.batch_norm = BatchNorm{};
       depthwise.activation = Activation::kRelu6;
-      input = push(graph, stem + ".dw", depthwise, feature, spec.quantize);
+      input = push(graph, stem + ".dw", depthwise, feature);
     }
-    return push(graph, stem + ".pw", square_conv(channels, 1), input, spec.quantize);
+    return push(graph, stem + ".pw", square_conv(channels, 1), input);
   });
 }
 

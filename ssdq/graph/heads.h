@@ -14,7 +14,6 @@ struct HeadSpec {
   std::string predictor = "SSDBoxPredictor";
   std::vector<int> boxes_per_location;  // of each level
   int num_classes = 21;                 // background included
-  bool quantize = false;                // marks the heads' convolutions for quantization
 };
 
 struct HeadBuilder {

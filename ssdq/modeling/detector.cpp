@@ -27,14 +27,13 @@ std::vector<NodeId> output_nodes(const Graph& graph) {
   return result;
 }
 
-GraphQuantization quantization_of(const Graph& graph,
-                                  std::shared_ptr<const QuantizationMethod> method,
+GraphQuantization quantization_of(const Graph& graph, QuantizationMethods methods,
                                   const QuantizationConfig& config) {
   QuantizationPlan plan;
-  if (method) {
+  if (methods) {
     plan = plan_quantization(graph, config);
   }
-  return {std::move(method), std::move(plan)};
+  return {std::move(methods), std::move(plan)};
 }
 
 // Maps [N, A * values, H, W] of all levels -> [N, sum(H * W * A), values].
@@ -48,11 +47,11 @@ torch::Tensor location_major(const torch::Tensor* maps, size_t levels, int64_t v
 
 }  // namespace
 
-DetectorImpl::DetectorImpl(const Graph& graph, int num_classes,
-                           std::shared_ptr<const QuantizationMethod> method,
+DetectorImpl::DetectorImpl(const Graph& graph, int num_classes, QuantizationMethods methods,
                            const QuantizationConfig& quantization)
     : GraphModuleImpl(graph, infer_shapes(graph),
-                      quantization_of(graph, std::move(method), quantization), output_nodes(graph)),
+                      quantization_of(graph, std::move(methods), quantization),
+                      output_nodes(graph)),
       num_classes_(num_classes) {
   check_maps(infer_shapes(graph));
   reset_parameters();

@@ -25,10 +25,9 @@ struct DetectorOutput {
 // Paper: Liu et al., SSD, ECCV 2016, arXiv:1512.02325.
 class DetectorImpl : public GraphModuleImpl {
  public:
-  // `method` may be null; `quantization` says which convolutions it quantizes and how. Throws
+  // `methods` may be empty; `quantization` says which convolutions they quantize and how. Throws
   // ConfigError for an impossible graph and Error if the class and box maps of a level disagree.
-  DetectorImpl(const Graph& graph, int num_classes,
-               std::shared_ptr<const QuantizationMethod> method,
+  DetectorImpl(const Graph& graph, int num_classes, QuantizationMethods methods,
                const QuantizationConfig& quantization);
 
   // images [N, 3, H, W], any memory format; channels-last needs one copy less of each map.

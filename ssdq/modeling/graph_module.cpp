@@ -41,12 +41,13 @@ struct GraphModuleImpl::StepBuilder {
     options.in_channels = in_channels;
     options.conv = conv;
     const auto entry = quantization.plan.find(node.name);
-    if (quantization.method && entry != quantization.plan.end()) {
+    if (quantization.methods && entry != quantization.plan.end()) {
       const NodeQuantization& plan = entry->second;
+      const auto method = quantization.methods(plan.type, plan.options);
       options.weight_quantizer =
-          quantization.method->weight_quantizer({plan.wbits, true, conv.out_channels, node.name});
-      options.input_quantizer = quantization.method->activation_quantizer(
-          {plan.abits, plan.input_signed, in_channels, node.name});
+          method->weight_quantizer({plan.wbits, true, conv.out_channels, node.name});
+      options.input_quantizer =
+          method->activation_quantizer({plan.abits, plan.input_signed, in_channels, node.name});
     }
     ConvBlock block(std::move(options));
     self.convolutions_.emplace_back(node.name, block);

@@ -16,9 +16,9 @@
 
 namespace ssdq {
 
-// How the convolutions of a graph are quantized; a null method means not at all.
+// How the convolutions of a graph are quantized; without methods not at all.
 struct GraphQuantization {
-  std::shared_ptr<const QuantizationMethod> method;
+  QuantizationMethods methods;
   QuantizationPlan plan;
 };
 

@@ -13,4 +13,9 @@ void register_quantizers(QuantizerRegistry& registry);
 std::shared_ptr<QuantizationMethod> build_quantization_method(const QuantizerRegistry& registry,
                                                               const QuantizationConfig& config);
 
+// Makes the methods that a plan names: `config` with the plan's type and options, one method for
+// each of the two. Empty when quantization is not enabled. Keeps a reference to `registry`.
+QuantizationMethods quantization_methods(const QuantizerRegistry& registry,
+                                         const QuantizationConfig& config);
+
 }  // namespace ssdq

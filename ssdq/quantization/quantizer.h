@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -88,5 +89,9 @@ class QuantizationMethod {
   // activations -1 and 1 carry no sign after it).
   virtual bool skips_relu(int /*abits*/) const { return false; }
 };
+
+// Gives the method of a registered type with these options.
+using QuantizationMethods = std::function<std::shared_ptr<const QuantizationMethod>(
+    const std::string& type, const Options& options)>;
 
 }  // namespace ssdq

@@ -56,7 +56,7 @@ TEST(ForkConfig, QuantizedVggLoadsUnchanged) {
   EXPECT_EQ(c.prune.type, "normal");
   EXPECT_EQ(c.quantization.type, "iao");
   EXPECT_EQ(c.quantization.wbits, 8);
-  EXPECT_TRUE(c.quantization.final_layer);
+  EXPECT_EQ(c.quantization.final_layer, "true");
   EXPECT_DOUBLE_EQ(c.solver.lr, 2.324e-3);
 }
 

@@ -163,6 +163,87 @@ TEST_F(ConfigFiles, AliasesThatMultiplyAreRefused) {
   EXPECT_THAT(error(bomb), HasSubstr("a.yaml"));
 }
 
+TEST_F(ConfigFiles, RulesKeepTheirOrderAndWhatTheyLeaveOut) {
+  const auto file = write("a.yaml",
+                          "QUANTIZATION:\n  POLICY:\n"
+                          "    - {MATCH: depthwise, WBITS: 8, TYPE: IAO, OPTIONS: {OBSERVER: kl}}\n"
+                          "    - MATCH: head.cls.*\n      SKIP: No\n");
+  const auto rules = load_config(file).config.quantization.policy;
+  const QuantizationRule first{"depthwise", 8, {}, "iao", Options{{"OBSERVER", "kl"}}, {}};
+  const QuantizationRule second{"head.cls.*", {}, {}, {}, {}, false};
+  EXPECT_THAT(rules, ElementsAre(first, second));
+}
+
+TEST_F(ConfigFiles, RulesOfTheCommandLineReplaceThoseOfTheFile) {
+  const auto file = write("a.yaml", "QUANTIZATION: {POLICY: [{MATCH: a, WBITS: 2}, {MATCH: b}]}\n");
+  const auto loaded =
+      load_config(file, {"QUANTIZATION.POLICY", "[{MATCH: \"head.*\", SKIP: true}]"});
+  const QuantizationRule rule{"head.*", {}, {}, {}, {}, true};
+  EXPECT_THAT(loaded.config.quantization.policy, ElementsAre(rule));
+  EXPECT_EQ(loaded.origins.count("QUANTIZATION.POLICY[0].WBITS"), 0U);
+  EXPECT_EQ(loaded.origins.at("QUANTIZATION.POLICY[0].SKIP"), "command line");
+}
+
+TEST_F(ConfigFiles, MistakesInRulesHaveTheirPlaces) {
+  EXPECT_EQ(error("QUANTIZATION:\n  POLICY:\n    - {MATCH: a, WBIT: 8}\n    - {WBITS: 8}\n"
+                  "    - {MATCH: a, ABITS: 33}\n    - {MATCH: a, SKIP: maybe}\n    - head.*\n"
+                  "    - {MATCH: a, OPTIONS: fast}\n    - {MATCH: a, MATCH: b}\n"),
+            "a.yaml:3:18: unknown key QUANTIZATION.POLICY[0].WBIT; did you mean 'WBITS'? (known: "
+            "MATCH, WBITS, ABITS, TYPE, OPTIONS, SKIP)\n"
+            "a.yaml:4:7: QUANTIZATION.POLICY[1] has no MATCH; expected node names, such as "
+            "head.cls.*, or a kind, such as depthwise\n"
+            "a.yaml:5:25: QUANTIZATION.POLICY[2].ABITS must be in 1..32, got 33\n"
+            "a.yaml:6:24: QUANTIZATION.POLICY[3].SKIP: expected true or false, got 'maybe'\n"
+            "a.yaml:7:7: QUANTIZATION.POLICY[4]: expected a rule, {MATCH: ..., WBITS: ...}, got "
+            "head.*\n"
+            "a.yaml:8:27: QUANTIZATION.POLICY[5].OPTIONS: expected a map, {name: value, ...}, got "
+            "'fast'\n"
+            "a.yaml:9:18: QUANTIZATION.POLICY[6].MATCH is set twice in this file, first in line 9");
+  EXPECT_EQ(error("QUANTIZATION: {POLICY: {MATCH: a}}\n"),
+            "a.yaml:1:24: QUANTIZATION.POLICY: expected a list of rules, [{MATCH: ..., WBITS: "
+            "...}], got {MATCH: a}; put it into [...]");
+  EXPECT_EQ(error("", {"QUANTIZATION.POLICY.WBITS", "8"}),
+            "command line: unknown key QUANTIZATION.POLICY.WBITS; QUANTIZATION.POLICY is a value, "
+            "not a section");
+}
+
+TEST_F(ConfigFiles, FinalIsABooleanOrOneOfTheHeads) {
+  const auto read = [](const std::string& value) {
+    return load_config("", {"QUANTIZATION.FINAL", value}).config.quantization.final_layer;
+  };
+  for (const char* value : {"True", "yes", "ON", "true"}) EXPECT_EQ(read(value), "true") << value;
+  for (const char* value : {"False", "no", "Off"}) EXPECT_EQ(read(value), "false") << value;
+  EXPECT_EQ(read("CLS"), "cls");
+  EXPECT_EQ(read("box"), "box");
+  EXPECT_EQ(error("QUANTIZATION: {FINAL: class}\n"),
+            "a.yaml:1:23: QUANTIZATION.FINAL must be one of false, true, cls, box, got 'class'");
+}
+
+TEST_F(ConfigFiles, ProgressiveWidthsAreRowsOfThree) {
+  const auto read = load_config("", {"QUANTIZATION.PROGRESSIVE", "((0, 16, 16), (5000, 8, 4))"});
+  EXPECT_THAT(read.config.quantization.progressive,
+              ElementsAre(WidthStage{0, 16, 16}, WidthStage{5000, 8, 4}));
+  EXPECT_EQ(error("QUANTIZATION: {PROGRESSIVE: [[0, 8], 7, [-1, 0, 8.0]]}\n"),
+            "a.yaml:1:30: QUANTIZATION.PROGRESSIVE[0]: expected [iteration, wbits, abits], got the "
+            "list [0, 8]\n"
+            "a.yaml:1:38: QUANTIZATION.PROGRESSIVE[1]: expected [iteration, wbits, abits], got "
+            "'7'\n"
+            "a.yaml:1:42: QUANTIZATION.PROGRESSIVE[2][0] must be at least 0, got -1\n"
+            "a.yaml:1:46: QUANTIZATION.PROGRESSIVE[2][1] must be in 1..32, got 0\n"
+            "a.yaml:1:49: QUANTIZATION.PROGRESSIVE[2][2]: expected an integer, 8, got '8.0'");
+  EXPECT_EQ(error("QUANTIZATION: {PROGRESSIVE: 7}\n"),
+            "a.yaml:1:29: QUANTIZATION.PROGRESSIVE: expected a list, each [iteration, wbits, "
+            "abits], got '7'; write [7]");
+}
+
+TEST_F(ConfigFiles, IterationsThatNeverComeAreMinusOne) {
+  EXPECT_EQ(load_config("", {"QUANTIZATION.STOP_OBSERVING_ITER", "-1"})
+                .config.quantization.stop_observing_iter,
+            -1);
+  EXPECT_EQ(error("QUANTIZATION: {FREEZE_BN_ITER: -2}\n"),
+            "a.yaml:1:32: QUANTIZATION.FREEZE_BN_ITER must be -1 or at least 0, got -2");
+}
+
 TEST(ParseConfig, RefusesABase) {
   EXPECT_THAT(testing::config_error([] { parse_config("_BASE_: a.yaml\n", "checkpoint"); }),
               HasSubstr("checkpoint:1:"));

@@ -80,6 +80,37 @@ TEST(Validate, LearningRateStepsIncrease) {
             "command line: SOLVER.LR_STEPS must increase, got 100 after 100");
 }
 
+TEST(Validate, TypesOfRulesAreKnownMethods) {
+  EXPECT_EQ(error_of({"QUANTIZATION.POLICY",
+                      "[{MATCH: a, TYPE: Iao}, {MATCH: b, TYPE: dorfea}, {MATCH: c, TYPE: no}]"}),
+            "command line: QUANTIZATION.POLICY[1].TYPE: unknown name 'dorfea'; did you mean "
+            "'dorefa'? (known: dorefa, iao)\n"
+            "command line: QUANTIZATION.POLICY[2].TYPE is none; write SKIP: true to leave nodes in "
+            "float");
+}
+
+TEST(Validate, RangesAreObservedUntilQuantizationStarts) {
+  EXPECT_EQ(error_of({"QUANTIZATION.START_ITER", "100", "QUANTIZATION.STOP_OBSERVING_ITER", "100"}),
+            "no ConfigError");
+  EXPECT_EQ(error_of({"QUANTIZATION.START_ITER", "100", "QUANTIZATION.STOP_OBSERVING_ITER", "99"}),
+            "command line: QUANTIZATION.STOP_OBSERVING_ITER is 99, before START_ITER, 100; ranges "
+            "must be observed until quantization starts");
+}
+
+TEST(Validate, ProgressiveIterationsRiseAndWidthsFall) {
+  EXPECT_EQ(error_of({"QUANTIZATION.PROGRESSIVE", "[[0, 8, 8], [10, 8, 4], [20, 4, 4]]"}),
+            "no ConfigError");
+  EXPECT_EQ(error_of({"QUANTIZATION.PROGRESSIVE", "[[0, 8, 8], [10, 4, 4], [10, 2, 2]]"}),
+            "command line: QUANTIZATION.PROGRESSIVE: iterations must increase, got 10 after 10 in "
+            "entry 2");
+  EXPECT_EQ(error_of({"QUANTIZATION.PROGRESSIVE", "[[0, 4, 8], [10, 8, 4]]"}),
+            "command line: QUANTIZATION.PROGRESSIVE: weight widths must not grow, got 8 after 4 in "
+            "entry 1");
+  EXPECT_EQ(error_of({"QUANTIZATION.PROGRESSIVE", "[[0, 8, 4], [10, 4, 8]]"}),
+            "command line: QUANTIZATION.PROGRESSIVE: activation widths must not grow, got 8 after "
+            "4 in entry 1");
+}
+
 TEST(Validate, PlaceIsTheLineOfTheFile) {
   const LoadedConfig loaded = load_config(testing::data_path("bad_steps.yaml"));
   EXPECT_EQ(testing::config_error([&] { validate(loaded.config, loaded.origins, known_names()); }),

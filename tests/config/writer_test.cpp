@@ -51,6 +51,16 @@ struct Changer {
   void operator()(Options* value) const {
     *value = {{"RANGE", "[1, 2]"}, {"x y", "true"}, {"EMPTY", ""}};
   }
+  void operator()(std::vector<WidthStage>* value) const {
+    *value = {{0, 16, 16}, {int64_t{1} << 40, 4, 3}};
+  }
+  void operator()(std::vector<QuantizationRule>* value) const {
+    QuantizationRule all{"head.*", 4, 3, "iao", Options{{"RANGE", "[1, 2]"}, {"x y", ""}}, false};
+    QuantizationRule skip{"depth?", {}, {}, {}, Options{}, true};
+    *value = {all, skip};
+  }
+  template <typename Value>
+  void operator()(std::optional<Value>*) const {}
   void operator()(std::map<std::string, DatasetDefinition>* value) const {
     DatasetDefinition cells{"voc",    "/data/my cells", "train",
                             "a.json", "images",         {"RBC", "no", "a: b"}};
@@ -116,6 +126,19 @@ TEST(Writer, SectionsAreNestedAndWrittenOnce) {
   EXPECT_THAT(yaml,
               ::testing::HasSubstr("  DEFINE:\n    cells:\n      FORMAT: voc\n      ROOT: \"\"\n"));
   EXPECT_EQ(yaml.find("MODEL:"), yaml.rfind("MODEL:"));
+}
+
+TEST(Writer, RulesAreMapsInAList) {
+  Config config;
+  config.quantization.final_layer = "true";
+  config.quantization.policy = {{"head.*", 4, {}, "iao", Options{{"A", "b"}}, {}},
+                                {"depthwise", {}, {}, {}, {}, true}};
+  const std::string yaml = to_yaml(config);
+  EXPECT_THAT(yaml, ::testing::HasSubstr("  FINAL: true\n"));
+  EXPECT_THAT(
+      yaml, ::testing::HasSubstr("  POLICY:\n"
+                                 "    - {MATCH: \"head.*\", WBITS: 4, TYPE: iao, OPTIONS: {A: b}}\n"
+                                 "    - {MATCH: depthwise, SKIP: true}\n"));
 }
 
 TEST(Writer, DifferencesNameKeyValueAndDefault) {

@@ -186,7 +186,7 @@ TEST_P(Backbone, HasThePublishedMapsPriorsAndParameters) {
   EXPECT_EQ(channels, m.channels);
   EXPECT_EQ(maps, m.maps);
   EXPECT_EQ(priors, m.priors);
-  append_heads(builtin_heads(), graph, {m.predictor, m.boxes, m.classes, false});
+  append_heads(builtin_heads(), graph, {m.predictor, m.boxes, m.classes});
   EXPECT_EQ(cost(graph).params, m.params);
 }
 
@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Shipped, Backbone, testing::ValuesIn(kModels), [](const
 
 TEST(Backbones, CostAsMuchAsPublished) {
   Graph ssd300 = backbone("vgg_ssd300", {300, 300});
-  append_heads(builtin_heads(), ssd300, {kSsd, kSsdBoxes, 91, false});
+  append_heads(builtin_heads(), ssd300, {kSsd, kSsdBoxes, 91});
   EXPECT_NEAR(static_cast<double>(cost(ssd300).macs) / 1e9, 34.86, 0.005);  // torchvision
 }
 
@@ -222,7 +222,7 @@ TEST(Backbones, MatchPublishedCheckpointSizes) {
   const auto megabytes = [](const std::string& name, int size, const std::string& predictor,
                             const std::vector<int>& boxes) {
     Graph graph = backbone(name, {size, size});
-    append_heads(builtin_heads(), graph, {predictor, boxes, 21, false});
+    append_heads(builtin_heads(), graph, {predictor, boxes, 21});
     return static_cast<double>(cost(graph).params) * 8 / (1024 * 1024);
   };
   EXPECT_NEAR(megabytes("vgg_ssd300", 300, kSsd, kSsdBoxes), 201, 1);
@@ -238,7 +238,7 @@ TEST(Backbones, QuantizeAllConvolutionsButTheFirst) {
     bool first = true;
     for (auto& node : quantized.nodes) {
       if (std::holds_alternative<Conv>(node.op)) {
-        EXPECT_EQ(node.quantization.enabled, !first) << node.name;
+        EXPECT_EQ(node.quantization.enabled.value_or(false), !first) << node.name;
         first = false;
       }
       node.quantization = {};
@@ -258,7 +258,7 @@ TEST(Backbones, MobileNetV2TapsAreLinearExceptTheClassifiersLast) {
 
 TEST(Backbones, SmallVggIsCheap) {
   Graph graph = backbone("vgg_mini_ssd300", {300, 300});
-  append_heads(builtin_heads(), graph, {kSsd, kSsdBoxes, 4, false});
+  append_heads(builtin_heads(), graph, {kSsd, kSsdBoxes, 4});
   EXPECT_LE(cost(graph).macs, 1000000000);
 }
 

@@ -42,7 +42,9 @@ TEST(CfgFile, ReadsTheFormatOfTheFork) {
   const auto& stem = std::get<Conv>(graph.nodes[1].op);
   EXPECT_TRUE(stem.batch_norm && stem.activation == Activation::kLeaky && stem.leaky_slope == 0.1);
   EXPECT_EQ(std::get<Conv>(graph.nodes[2].op).groups, 4);
-  EXPECT_TRUE(graph.nodes[2].quantization.enabled);
+  EXPECT_EQ(graph.nodes[1].quantization.enabled, false);
+  EXPECT_EQ(graph.nodes[2].quantization.enabled, true);
+  EXPECT_EQ(graph.nodes[5].quantization.enabled, std::nullopt);
   EXPECT_EQ(graph.nodes[3].inputs, (std::vector<NodeId>{2, 1}));
   EXPECT_TRUE(graph.nodes[3].backbone);
   EXPECT_FALSE(graph.nodes[4].backbone);

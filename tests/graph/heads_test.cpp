@@ -26,7 +26,7 @@ std::vector<std::string> names_from(const Graph& graph, std::size_t first) {
 
 TEST(Heads, SsdHasAConvolutionForEachLevelAndRole) {
   Graph graph = two_levels();
-  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21, false});
+  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21});
   EXPECT_THAT(names_from(graph, 3),
               testing::ElementsAre("head.cls.0", "head.cls.0.out", "head.box.0", "head.box.0.out",
                                    "head.cls.1", "head.cls.1.out", "head.box.1", "head.box.1.out"));
@@ -40,7 +40,7 @@ TEST(Heads, SsdHasAConvolutionForEachLevelAndRole) {
 
 TEST(Heads, SsdLiteIsSeparableExceptOnTheLastLevel) {
   Graph graph = two_levels();
-  append_heads(builtin_heads(), graph, {"SSDLiteBoxPredictor", {6, 6}, 21, true});
+  append_heads(builtin_heads(), graph, {"SSDLiteBoxPredictor", {6, 6}, 21});
   EXPECT_THAT(
       names_from(graph, 3),
       testing::ElementsAre("head.cls.0.dw", "head.cls.0.pw", "head.cls.0.out", "head.box.0.dw",
@@ -48,14 +48,12 @@ TEST(Heads, SsdLiteIsSeparableExceptOnTheLastLevel) {
                            "head.box.1.pw", "head.box.1.out"));
   const Node& depthwise = graph.nodes[graph.find("head.cls.0.dw")];
   EXPECT_EQ(std::get<Conv>(depthwise.op).groups, 8);
-  EXPECT_TRUE(depthwise.quantization.enabled);
-  EXPECT_FALSE(graph.nodes[graph.find("head.cls.0.out")].quantization.enabled);
   EXPECT_EQ(infer_shapes(graph)[graph.find("head.cls.0.out")].size, (Size2{10, 20}));
 }
 
 TEST(Heads, WritingTheBackboneLeavesThemOut) {
   Graph graph = two_levels();
-  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21, false});
+  append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21});
   EXPECT_TRUE(parse_cfg(write_cfg(graph), "y.cfg", {10, 20}) == two_levels());
 }
 
@@ -63,20 +61,20 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
   Graph graph = two_levels();
   EXPECT_THAT(
       [&] {
-        append_heads(builtin_heads(), graph, {"SSD", {4, 6}, 21, false});
+        append_heads(builtin_heads(), graph, {"SSD", {4, 6}, 21});
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
           "SSDLiteBoxPredictor"));
   EXPECT_THAT(
       [&] {
-        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21, false});
+        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21});
       },
       testing::ThrowsMessage<ConfigError>("the backbone has 2 features, but "
                                           "MODEL.PRIORS.BOXES_PER_LOCATION has 1 entries"));
   EXPECT_THAT(
       [&] {
-        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 1, false});
+        append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 1});
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.NUM_CLASSES: expected at least 2 (background and one class), got 1"));

@@ -21,8 +21,10 @@ Detector make_detector(uint64_t seed, int bits = 32) {
   QuantizationConfig config;
   config.type = "dorefa";
   config.wbits = config.abits = bits;
-  config.final_layer = true;
-  return Detector(testing::small_detector(), kClasses, make_dorefa(config), config);
+  config.final_layer = "true";
+  return Detector(
+      testing::small_detector(), kClasses,
+      [&](const std::string&, const Options&) { return make_dorefa(config); }, config);
 }
 
 TEST(Detector, LaysOutputsOutByLevelRowColumnAndBox) {

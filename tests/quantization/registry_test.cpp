@@ -36,5 +36,20 @@ TEST(QuantizerRegistry, NamesTheKnownMethodsForAnUnknownOne) {
   }
 }
 
+TEST(QuantizationMethods, AreMadeOnceForEachTypeAndOptions) {
+  QuantizerRegistry registry;
+  register_quantizers(registry);
+  const QuantizationMethods methods = quantization_methods(registry, with_type("dorefa"));
+  const auto plain = methods("dorefa", {});
+  EXPECT_EQ(methods("dorefa", {}), plain);
+  EXPECT_NE(methods("dorefa", {{"RESCALE_OUTPUT", "true"}}), plain);
+  EXPECT_THROW(methods("doreffa", {}), ConfigError);
+}
+
+TEST(QuantizationMethods, AreNoneWithoutAType) {
+  const QuantizerRegistry registry;
+  EXPECT_FALSE(quantization_methods(registry, with_type("none")));
+}
+
 }  // namespace
 }  // namespace ssdq
