@@ -139,11 +139,25 @@ struct PruneConfig {
   double sr = 1e-3;
 };
 
+// From `iteration` on, no quantizer is narrower than this.
+struct WidthStage {
+  int64_t iteration = 0;
+  int wbits = 32;
+  int abits = 32;
+};
+
 struct QuantizationConfig {
   std::string type = "none";
   int wbits = 16;
   int abits = 16;
   bool final_layer = false;  // FINAL: the prediction heads too
+  int64_t start_iter = 0;
+  int64_t stop_observing_iter = -1;
+  int64_t freeze_bn_iter = -1;
+  std::vector<WidthStage> progressive;
+  int calibration_batches = 8;
+  int bn_reestimate_batches = 0;
+  double lr_factor = 1;
   Options options;
 };
 

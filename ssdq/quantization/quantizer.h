@@ -44,6 +44,7 @@ class QuantizerImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
   void set_mode(QuantizerMode mode) { mode_ = mode; }
+  const QuantizerMode& mode() const { return mode_; }
 
   // Goes on with another code width, keeping the range of values that the code covers.
   virtual void set_bits(int bits) { spec_.bits = bits; }
@@ -56,8 +57,6 @@ class QuantizerImpl : public torch::nn::Module {
   // Moves the range towards `x`. Called before quantize() in training, without gradients.
   virtual void observe(const torch::Tensor& /*x*/) {}
   virtual torch::Tensor quantize(const torch::Tensor& x) = 0;
-
-  const QuantizerMode& mode() const { return mode_; }
 
  private:
   TensorSpec spec_;
