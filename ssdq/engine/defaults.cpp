@@ -98,7 +98,8 @@ void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, T
   if (run.ema) {
     averages.emplace(*run.ema);
   }
-  reestimate_batch_norm(*run.detector, experiment, *run.dataset, trainer.iteration() + 1);
+  Detector detector = run.detector;
+  reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1);
 }
 
 void prepare_weights(TrainingRun& run, const Experiment& experiment) {
@@ -118,7 +119,8 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   trainer.add_hook(std::make_unique<IterationTimer>());
   trainer.add_hook(std::make_unique<LrScheduler>(solver, run.optimizer));
   if (run.quantization) {
-    trainer.add_hook(std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer));
+    trainer.add_hook(
+        std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
   }
   if (run.ema) {
     trainer.add_hook(std::make_unique<EmaHook>(run.ema));

@@ -75,8 +75,9 @@ class QuantizationScheduleTest : public ::testing::Test {
     network = std::make_shared<Network>(wbits, abits);
     optimizer = make_optimizer(*network, SolverConfig{});
     schedule = std::make_shared<QuantizationSchedule>(*network, config);
+    ema = std::make_shared<Ema>(network, 0.999);
     trainer = std::make_unique<TinyTrainer>(network, optimizer);
-    trainer->add_hook(std::make_unique<QuantizationScheduleHook>(schedule, optimizer));
+    trainer->add_hook(std::make_unique<QuantizationScheduleHook>(schedule, optimizer, ema));
   }
 
   // What `see` returns at each step from `start` to `end`.
@@ -92,6 +93,7 @@ class QuantizationScheduleTest : public ::testing::Test {
   std::shared_ptr<Network> network;
   std::shared_ptr<torch::optim::Optimizer> optimizer;
   std::shared_ptr<QuantizationSchedule> schedule;
+  std::shared_ptr<Ema> ema;
   std::unique_ptr<TinyTrainer> trainer;
 };
 
@@ -178,6 +180,16 @@ TEST_F(QuantizationScheduleTest, ForgetsTheMomentumOfAQuantizerWhoseWidthChanges
   EXPECT_THAT(
       during<std::string>(0, 3, names),
       ElementsAre("", "weight_quantizer input_quantizer bn bn ", "weight_quantizer bn bn "));
+}
+
+TEST_F(QuantizationScheduleTest, StartsTheAveragesOfAChangedQuantizerAgain) {
+  config.progressive = {{0, 8, 8}, {1, 4, 4}};
+  make(4, 4);
+  const auto units = during<float>(0, 2, [&] {
+    const EmaScope averages(*ema);
+    return network->input->unit.item<float>();
+  });
+  EXPECT_THAT(units, ElementsAre(1.0F / 256, 1.0F / 16));
 }
 
 TEST_F(QuantizationScheduleTest, RefusesStagesThatEndTooWide) {

@@ -91,24 +91,31 @@ void QuantizationSchedule::set_phase(int64_t iteration) {
 
 QuantizationScheduleHook::QuantizationScheduleHook(
     std::shared_ptr<QuantizationSchedule> schedule,
-    std::shared_ptr<torch::optim::Optimizer> optimizer)
-    : schedule_(std::move(schedule)), optimizer_(std::move(optimizer)) {}
+    std::shared_ptr<torch::optim::Optimizer> optimizer, std::shared_ptr<Ema> ema)
+    : schedule_(std::move(schedule)), optimizer_(std::move(optimizer)), ema_(std::move(ema)) {}
 
 void QuantizationScheduleHook::before_step(Trainer& trainer) {
-  const int64_t now = trainer.iteration();
-  const auto changed = schedule_->set_widths(now);
+  narrow(trainer.iteration());
+  schedule_->set_phase(trainer.iteration());
+  log_changes(trainer.iteration());
+}
+
+void QuantizationScheduleHook::narrow(int64_t iteration) {
+  const auto changed = schedule_->set_widths(iteration);
   for (const auto& quantizer : changed) {
     reset_optimizer_state(*optimizer_, quantizer->parameters());
+    if (ema_) {
+      ema_->restart(quantizer->parameters());
+      ema_->restart(quantizer->buffers());
+    }
   }
   if (!changed.empty()) {
-    const WidthStage& stage = *schedule_->stage(now);
+    const WidthStage& stage = *schedule_->stage(iteration);
     log_info(
-        "iteration {}: {} quantizers change their width; weights now have {} bits, "
-        "activations {} (or more, where the network asks for it)",
-        now, changed.size(), stage.wbits, stage.abits);
+        "iteration {}: {} quantizers change their width; weights now have {} bits, activations {}, "
+        "or more where the network asks for it",
+        iteration, changed.size(), stage.wbits, stage.abits);
   }
-  schedule_->set_phase(now);
-  log_changes(now);
 }
 
 void QuantizationScheduleHook::log_changes(int64_t iteration) {

@@ -11,6 +11,7 @@
 #include "ssdq/config/config.h"
 #include "ssdq/engine/hook.h"
 #include "ssdq/engine/quantizers.h"
+#include "ssdq/solver/ema.h"
 
 namespace ssdq {
 
@@ -52,20 +53,24 @@ class QuantizationSchedule {
 };
 
 // Sets the network up for each step. When a width changes, the optimizer forgets the momentum of
-// that quantizer's parameters. Expects the network in training mode.
+// that quantizer's parameters, and the averages of its state start again. Expects the network in
+// training mode. `ema` may be null.
 class QuantizationScheduleHook : public Hook {
  public:
   QuantizationScheduleHook(std::shared_ptr<QuantizationSchedule> schedule,
-                           std::shared_ptr<torch::optim::Optimizer> optimizer);
+                           std::shared_ptr<torch::optim::Optimizer> optimizer,
+                           std::shared_ptr<Ema> ema);
 
   std::string name() const override { return "quantization_schedule"; }
   void before_step(Trainer& trainer) override;
 
  private:
+  void narrow(int64_t iteration);
   void log_changes(int64_t iteration);
 
   std::shared_ptr<QuantizationSchedule> schedule_;
   std::shared_ptr<torch::optim::Optimizer> optimizer_;
+  std::shared_ptr<Ema> ema_;
   std::optional<QuantizationSchedule::Phase> previous_;
 };
 
