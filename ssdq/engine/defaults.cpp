@@ -7,8 +7,8 @@
 #include <torch/torch.h>
 
 #include "ssdq/config/writer.h"
-#include "ssdq/data/box_policy.h"
-#include "ssdq/detection/matcher.h"
+#include "ssdq/engine/calibration.h"
+#include "ssdq/engine/hooks/bn_reestimation.h"
 #include "ssdq/engine/hooks/checkpoints.h"
 #include "ssdq/engine/hooks/ema.h"
 #include "ssdq/engine/hooks/evaluation.h"
@@ -16,6 +16,7 @@
 #include "ssdq/engine/hooks/lr_scheduler.h"
 #include "ssdq/engine/hooks/periodic_writer.h"
 #include "ssdq/engine/samples.h"
+#include "ssdq/engine/train_loader.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/modeling/state.h"
@@ -32,32 +33,6 @@ namespace {
 
 // The mean, over the test sets, of each table's first metric: what "best" means.
 constexpr const char* kMainMetric = "eval/main";
-
-LoaderOptions train_loader_options(const Experiment& experiment) {
-  const Config& config = experiment.config;
-  LoaderOptions options;
-  options.batch_size = config.solver.batch_size;
-  options.image_size = config.input.image_size;
-  options.mean = rgb_floats(config.input.pixel_mean);
-  options.std = rgb_floats(config.input.pixel_std);
-  options.augmentation = config.augmentation;
-  options.seed = static_cast<uint64_t>(config.seed);
-  options.num_workers = experiment.threads.data;
-  options.prefetch = config.data_loader.prefetch;
-  options.own_threads = experiment.threads.compute;
-  options.num_priors = static_cast<int64_t>(experiment.priors.size());
-  const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
-  options.sanitize = [policy, classes = config.model.num_classes](const Record& record,
-                                                                  Size2 size) {
-    return sanitize(record, size, policy, classes).objects;
-  };
-  const BoxVariances variances{static_cast<float>(config.model.center_variance),
-                               static_cast<float>(config.model.size_variance)};
-  const auto matcher = std::make_shared<Matcher>(
-      experiment.priors, static_cast<float>(config.model.threshold), variances);
-  options.match = [matcher](const std::vector<Object>& objects) { return matcher->match(objects); };
-  return options;
-}
 
 CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& experiment) {
   const Detector detector = run.detector;
@@ -83,7 +58,7 @@ CheckpointMaker checkpoint_maker(const TrainingRun& run, const Experiment& exper
       };
 }
 
-// "mAP" and so on ("mAP/DATASET" when there are several), and the main metric.
+// "mAP" and so on ("mAP/DATASET" when there are several); last the main metric.
 EvalHook::Metrics metrics_of(const std::vector<EvaluationResult>& results) {
   EvalHook::Metrics metrics;
   double sum = 0;
@@ -108,7 +83,34 @@ EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& ex
   *run.last_results = evaluate(detector, experiment);
   log_results(*run.last_results);
   put_sample_images(detector, experiment, trainer.events());
-  return metrics_of(*run.last_results);
+  EvalHook::Metrics metrics = metrics_of(*run.last_results);
+  // The best checkpoint is one of the network that the configuration asks for.
+  if (run.quantization && !run.quantization->is_final(trainer.iteration())) {
+    metrics.pop_back();
+  }
+  return metrics;
+}
+
+// The values that the final evaluation and the deployed network use: the averages where there are
+// some.
+void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, Trainer& trainer) {
+  std::optional<EmaScope> averages;
+  if (run.ema) {
+    averages.emplace(*run.ema);
+  }
+  Detector detector = run.detector;
+  reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1);
+}
+
+void prepare_weights(TrainingRun& run, const Experiment& experiment) {
+  const auto missing = load_initial_weights(run.detector, experiment);
+  if (!run.quantization) {
+    return;
+  }
+  run.quantization->set_widths(0);
+  if (const int batches = experiment.config.quantization.calibration_batches; batches > 0) {
+    calibrate(*run.detector, experiment, *run.dataset, owners_of(*run.detector, missing), batches);
+  }
 }
 
 void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
@@ -116,11 +118,19 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   Trainer& trainer = *run.trainer;
   trainer.add_hook(std::make_unique<IterationTimer>());
   trainer.add_hook(std::make_unique<LrScheduler>(solver, run.optimizer));
+  if (run.quantization) {
+    trainer.add_hook(
+        std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
+  }
   if (run.ema) {
     trainer.add_hook(std::make_unique<EmaHook>(run.ema));
   }
   if (dry_run) {
     return;
+  }
+  if (run.quantization && experiment.config.quantization.bn_reestimate_batches > 0) {
+    trainer.add_hook(std::make_unique<BnReestimation>(
+        [&run, &experiment](Trainer& at) { reestimate_for_hook(run, experiment, at); }));
   }
   const auto make = checkpoint_maker(run, experiment);
   trainer.add_hook(
@@ -145,10 +155,14 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   auto run = std::make_unique<TrainingRun>();
   run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
   run->detector = build_detector(experiment);
-  if (!resume) {
-    load_initial_weights(run->detector, experiment);
+  if (!quantizers_of(*run->detector).empty()) {
+    run->quantization =
+        std::make_shared<QuantizationSchedule>(*run->detector, experiment.config.quantization);
   }
-  run->optimizer = make_optimizer(*run->detector, solver);
+  if (!resume) {
+    prepare_weights(*run, experiment);
+  }
+  run->optimizer = make_optimizer(*run->detector, solver, experiment.config.quantization.lr_factor);
   if (solver.ema > 0) {
     run->ema = std::make_shared<Ema>(run->detector.ptr(), solver.ema);
   }
@@ -173,6 +187,9 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   SSDQ_CHECK(path.has_value(), "{}: nothing to resume there; leave --resume out to start",
              experiment.config.output_dir);
   const Checkpoint checkpoint = load_checkpoint(*path);
+  if (run.quantization && checkpoint.iteration > 0) {
+    run.quantization->set_widths(checkpoint.iteration - 1);  // those of the ranges in the file
+  }
   load_state_strict(*run.detector, checkpoint.model, *path);
   load_optimizer_state(*run.optimizer, *run.detector, checkpoint.optimizer);
   if (run.ema) {

@@ -14,6 +14,7 @@
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/inference.h"
 #include "ssdq/engine/launch.h"
+#include "ssdq/engine/quantizers.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
@@ -187,10 +188,14 @@ int run_demo(const LoadedConfig& loaded, const DemoOptions& options, Registries&
   const auto& weights = options.weights.empty() ? loaded.config.model.weights : options.weights;
   SSDQ_CHECK_CONFIG(!weights.empty(),
                     "no weights; expected --weights FILE or MODEL.WEIGHTS in the configuration");
-  const auto class_names = load_weights(detector, weights);
+  const LoadedWeights loaded_weights = load_weights(detector, weights);
+  SSDQ_CHECK_CONFIG(loaded_weights.missing_tensors.empty(),
+                    "{}: has no ranges for {} quantizers of this configuration; train it first, or "
+                    "add the override `QUANTIZATION.TYPE none` to run the float network",
+                    weights, owners_of(*detector, loaded_weights.missing_tensors).size());
   detector->eval();
   make_directories(options.output_dir);
-  Demo demo(experiment, detector, class_names, options);
+  Demo demo(experiment, detector, loaded_weights.class_names, options);
   int status = show_files(demo, files);
   if (options.webcam) {
     cv::VideoCapture capture(0);

@@ -61,12 +61,13 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
       to_device(locations_of(batch), device, pin), experiment_.config.model.neg_pos_ratio);
 }
 
+void DetectionTrainer::prepare_step() { detector_->train(); }
+
 void DetectionTrainer::run_step() {
   const Timer data_clock;
   Batch batch = loader_->next();
   events().put("data_time", data_clock.seconds());
 
-  detector_->train();
   const MultiBoxLoss loss = forward(batch);
   const auto total = loss.classification + loss.localization;
   const auto classification = loss.classification.item<double>();

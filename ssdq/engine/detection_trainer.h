@@ -28,6 +28,7 @@ class DetectionTrainer : public Trainer {
   const Experiment& experiment() const { return experiment_; }
 
  protected:
+  void prepare_step() override;  // training mode
   void run_step() override;
 
  private:

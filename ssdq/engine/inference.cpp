@@ -10,6 +10,7 @@
 #include "ssdq/data/transforms/render.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/device.h"
+#include "ssdq/engine/quantizers.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/strings.h"
 
@@ -84,6 +85,8 @@ std::vector<EvaluationResult> evaluate(Detector& detector, const Experiment& exp
   Detector measured = detector;
   if (experiment.config.test.bn_fuse) {
     measured = build_detector(experiment);
+    measured->eval();
+    copy_quantizer_settings(*detector, *measured);
     load_state(*measured, state(*detector));
     measured->fold_batch_norm();
   }

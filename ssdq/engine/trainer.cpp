@@ -23,6 +23,7 @@ void Trainer::train(int64_t start, int64_t end) {
     call(&Hook::before_train);
     while (iteration_ < max_iter_ && !stop_requested_) {
       events_.set_iteration(iteration_ + 1);
+      prepare_step();
       call(&Hook::before_step);
       run_step();
       call(&Hook::after_step);

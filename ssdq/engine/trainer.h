@@ -43,6 +43,8 @@ class Trainer {
   std::vector<std::string> hook_names() const;
 
  protected:
+  // Runs before the hooks of a step, which may change what it has set.
+  virtual void prepare_step() {}
   virtual void run_step() = 0;
 
   // For run_step(), between the backward pass and the optimizer's step.

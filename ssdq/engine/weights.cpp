@@ -1,8 +1,10 @@
 #include "ssdq/engine/weights.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ssdq/checkpoint/checkpointer.h"
+#include "ssdq/engine/calibration.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/log.h"
@@ -15,13 +17,37 @@ bool is_quantizer_state(const std::string& name) {
   return name.find("quantizer") != std::string::npos;
 }
 
-void refuse_differences(LoadReport report, const std::string& path) {
-  auto& missing = report.missing;
-  missing.erase(std::remove_if(missing.begin(), missing.end(), is_quantizer_state), missing.end());
-  SSDQ_CHECK(report.fits(), "{}", describe(report, path));
+std::vector<std::string> quantizer_state(const Detector& detector) {
+  std::vector<std::string> names;
+  for (const auto& entry : state(*detector)) {
+    if (is_quantizer_state(entry.first)) {
+      names.push_back(entry.first);
+    }
+  }
+  return names;
 }
 
-void load_backbone(Detector& detector, const std::string& path) {
+// Throws unless only state of quantizers is missing, whose names are returned.
+std::vector<std::string> refuse_differences(const Detector& detector, LoadReport report,
+                                            const std::string& path) {
+  auto& missing = report.missing;
+  const auto ranges = std::stable_partition(
+      missing.begin(), missing.end(), [](const auto& name) { return !is_quantizer_state(name); });
+  std::vector<std::string> unset(ranges, missing.end());
+  missing.erase(ranges, missing.end());
+  const bool only_quantized =
+      missing.empty() && report.mismatched.empty() && !report.unexpected.empty() &&
+      std::all_of(report.unexpected.begin(), report.unexpected.end(), is_quantizer_state);
+  SSDQ_CHECK(
+      !only_quantized || !quantizers_of(*detector).empty(),
+      "{}: the file holds a quantized model ({} tensors of quantizers), but "
+      "QUANTIZATION.TYPE is none; expected the QUANTIZATION section that it was trained with",
+      path, report.unexpected.size());
+  SSDQ_CHECK(report.fits(), "{}", describe(report, path));
+  return unset;
+}
+
+std::vector<std::string> load_backbone(Detector& detector, const std::string& path) {
   State backbone;
   for (auto& entry : inference_weights(load_checkpoint(path))) {
     if (starts_with(entry.first, "backbone.")) {
@@ -33,31 +59,60 @@ void load_backbone(Detector& detector, const std::string& path) {
   auto report = load_state(*detector, backbone);
   auto& missing = report.missing;
   missing.erase(std::remove_if(missing.begin(), missing.end(),
-                               [](const auto& name) { return !starts_with(name, "backbone."); }),
+                               [](const auto& name) {
+                                 return !starts_with(name, "backbone.") &&
+                                        !is_quantizer_state(name);
+                               }),
                 missing.end());
-  refuse_differences(std::move(report), path);
+  return refuse_differences(detector, std::move(report), path);
+}
+
+void calibrate_for_evaluation(Detector& detector, const Experiment& experiment,
+                              const std::vector<NamedQuantizer>& unset, const std::string& path) {
+  const Config& config = experiment.config;
+  const int batches = config.quantization.calibration_batches;
+  SSDQ_CHECK_CONFIG(batches > 0 && !config.datasets.train.empty(),
+                    "{}: has no ranges for {} quantizers; train first, or set "
+                    "QUANTIZATION.CALIBRATION_BATCHES and DATASETS.TRAIN to take them from "
+                    "training images",
+                    path, unset.size());
+  log_info(
+      "the file has no ranges for {} quantizers: post-training quantization with ranges from "
+      "DATASETS.TRAIN",
+      unset.size());
+  const auto dataset = open_datasets(experiment, config.datasets.train, /*training=*/true);
+  calibrate(*detector, experiment, *dataset, unset, batches);
 }
 
 }  // namespace
 
-std::vector<std::string> load_weights(Detector& detector, const std::string& path) {
+LoadedWeights load_weights(Detector& detector, const std::string& path) {
   const Checkpoint checkpoint = load_checkpoint(path);
-  refuse_differences(load_state(*detector, inference_weights(checkpoint)), path);
+  LoadedWeights loaded;
+  loaded.missing_tensors =
+      refuse_differences(detector, load_state(*detector, inference_weights(checkpoint)), path);
   const auto names = checkpoint.extra.find("class_names");
-  return names == checkpoint.extra.end() ? std::vector<std::string>{} : split(names->second, '\n');
+  if (names != checkpoint.extra.end()) {
+    loaded.class_names = split(names->second, '\n');
+  }
+  return loaded;
 }
 
-void load_initial_weights(Detector& detector, const Experiment& experiment) {
+std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment) {
   const ModelConfig& model = experiment.config.model;
   if (!model.weights.empty()) {
-    load_weights(detector, resolve_path(model.weights, experiment.config_file));
+    auto loaded = load_weights(detector, resolve_path(model.weights, experiment.config_file));
     log_info("weights: {}", model.weights);
-  } else if (model.backbone.pretrained && !model.backbone.weights.empty()) {
-    load_backbone(detector, resolve_path(model.backbone.weights, experiment.config_file));
-    log_info("weights: backbone from {}, heads random", model.backbone.weights);
-  } else {
-    log_info("weights: random (neither MODEL.WEIGHTS nor MODEL.BACKBONE.WEIGHTS is set)");
+    return loaded.missing_tensors;
   }
+  if (model.backbone.pretrained && !model.backbone.weights.empty()) {
+    auto missing =
+        load_backbone(detector, resolve_path(model.backbone.weights, experiment.config_file));
+    log_info("weights: backbone from {}, heads random", model.backbone.weights);
+    return missing;
+  }
+  log_info("weights: random (neither MODEL.WEIGHTS nor MODEL.BACKBONE.WEIGHTS is set)");
+  return quantizer_state(detector);
 }
 
 void load_for_evaluation(Detector& detector, const Experiment& experiment, const Origins& origins) {
@@ -80,8 +135,11 @@ void load_for_evaluation(Detector& detector, const Experiment& experiment, const
         "the override `MODEL.WEIGHTS FILE`",
         experiment.config.output_dir);
   }
-  load_weights(detector, path);
+  const auto unset = owners_of(*detector, load_weights(detector, path).missing_tensors);
   log_info("evaluating {}", path);
+  if (!unset.empty()) {
+    calibrate_for_evaluation(detector, experiment, unset, path);
+  }
 }
 
 }  // namespace ssdq

@@ -8,19 +8,26 @@
 
 namespace ssdq {
 
+struct LoadedWeights {
+  std::vector<std::string> class_names;      // empty when the file has none
+  std::vector<std::string> missing_tensors;  // of quantizers' state, which a float file has not
+};
+
 // Copies the model of a checkpoint file (its averaged weights where it has them) into the detector,
-// strictly: every tensor must be there with its shape, but for the ranges of quantizers, which a
-// float checkpoint has not. Returns the class names that the checkpoint carries, empty when it has
-// none. Throws Error listing all differing names and shapes.
-std::vector<std::string> load_weights(Detector& detector, const std::string& path);
+// strictly: every tensor must be there with its shape, but for the state of quantizers. Throws
+// Error listing all differing names and shapes, or saying that the file's model is quantized and
+// the detector is not.
+LoadedWeights load_weights(Detector& detector, const std::string& path);
 
 // Loads MODEL.WEIGHTS, else the backbone's tensors of MODEL.BACKBONE.WEIGHTS when PRETRAINED, else
-// leaves the random initialisation; the log says which. Throws Error as load_weights, also when the
-// file is missing.
-void load_initial_weights(Detector& detector, const Experiment& experiment);
+// leaves the random initialisation; the log says which. Returns the tensors of quantizers' state
+// that were not loaded. Throws Error as load_weights, also when the file is missing.
+std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment);
 
 // For --eval-only: MODEL.WEIGHTS of the command line, else the newest checkpoint in OUTPUT_DIR,
-// else MODEL.WEIGHTS of the file. Throws ConfigError when there is none of them.
+// else MODEL.WEIGHTS of the file. Quantizers for which the file has no ranges get them from
+// CALIBRATION_BATCHES of DATASETS.TRAIN (post-training quantization). Throws ConfigError when there
+// are no weights, or ranges are missing and CALIBRATION_BATCHES is 0.
 void load_for_evaluation(Detector& detector, const Experiment& experiment, const Origins& origins);
 
 }  // namespace ssdq

@@ -41,6 +41,16 @@ void Ema::update() {
   }
 }
 
+void Ema::restart(const std::vector<torch::Tensor>& tensors) {
+  const torch::NoGradGuard no_grad;
+  for (size_t i = 0; i < live_.size(); ++i) {
+    const auto same = [&](const torch::Tensor& one) { return one.is_same(live_[i].second); };
+    if (std::any_of(tensors.begin(), tensors.end(), same)) {
+      averages_[i].second.copy_(live_[i].second);
+    }
+  }
+}
+
 void Ema::swap() {
   for (size_t i = 0; i < live_.size(); ++i) {
     torch::Tensor values = live_[i].second.tensor_data();

@@ -24,6 +24,9 @@ class Ema {
   // Takes the module's present values in; after each optimizer step.
   void update();
 
+  // Starts the averages of these tensors of the module again from their present values.
+  void restart(const std::vector<torch::Tensor>& tensors);
+
   // Exchanges the module's values with the averages, in place and without copying; a second call
   // undoes it. The optimizer keeps its tensors.
   void swap();

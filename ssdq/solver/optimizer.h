@@ -11,11 +11,14 @@
 namespace ssdq {
 
 // SGD with momentum or AdamW over the module's parameters. Biases go without weight decay unless
-// DECAY_BIAS, and the parameters of batch and L2 norms unless DECAY_NORM. Throws ConfigError for
-// another SOLVER.TYPE.
+// DECAY_BIAS, and the parameters of batch and L2 norms unless DECAY_NORM. Those of quantizers have
+// none and learn at the rate times `quantizer_lr_factor`. Throws ConfigError for another
+// SOLVER.TYPE.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Module& module,
-                                                        const SolverConfig& solver);
+                                                        const SolverConfig& solver,
+                                                        double quantizer_lr_factor = 1);
 
+// Groups with a factor of their own get `lr` times it.
 void set_learning_rate(torch::optim::Optimizer& optimizer, double lr);
 
 // Scales the gradients so that their common Euclidean norm is at most `max_norm`, and returns the

@@ -111,4 +111,11 @@ void load_optimizer_state(torch::optim::Optimizer& optimizer, const torch::nn::M
   }
 }
 
+void reset_optimizer_state(torch::optim::Optimizer& optimizer,
+                           const std::vector<torch::Tensor>& parameters) {
+  for (const torch::Tensor& parameter : parameters) {
+    optimizer.state().erase(key_of(parameter));
+  }
+}
+
 }  // namespace ssdq

@@ -24,4 +24,9 @@ State optimizer_state(torch::optim::Optimizer& optimizer, const torch::nn::Modul
 void load_optimizer_state(torch::optim::Optimizer& optimizer, const torch::nn::Module& module,
                           const State& source);
 
+// Forgets what the optimizer remembers of these parameters: momentum, moments and step counts start
+// from zero.
+void reset_optimizer_state(torch::optim::Optimizer& optimizer,
+                           const std::vector<torch::Tensor>& parameters);
+
 }  // namespace ssdq

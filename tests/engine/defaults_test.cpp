@@ -1,6 +1,8 @@
 #include "ssdq/engine/defaults.h"
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,18 +12,31 @@
 namespace ssdq {
 namespace {
 
-TEST(DefaultHooks, RunInTheirOrder) {
+std::vector<std::string> hooks_of(const std::string& config, int bn_reestimate_batches) {
   const auto dir = std::filesystem::temp_directory_path() / "ssdq_default_hooks_test";
   auto registries = builtin_registries();
-  const auto loaded = load_config(SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd.yaml",
-                                  {"MODEL.DEVICE", "cpu", "OUTPUT_DIR", dir.string()});
-  const auto experiment = build_experiment(loaded.config, loaded.file, registries);
+  const auto loaded = load_config(SSDQ_SOURCE_DIR "/configs/" + config,
+                                  {"MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ".", "SOLVER.EMA", "0.9",
+                                   "OUTPUT_DIR", dir.string()});
+  auto experiment = build_experiment(loaded.config, loaded.file, registries);
+  experiment.config.quantization.bn_reestimate_batches = bn_reestimate_batches;
   const auto run = build_training(experiment, /*resume=*/false, /*dry_run=*/false);
   add_writers(*run, experiment, 0);
-  EXPECT_THAT(run->trainer->hook_names(),
+  std::filesystem::remove_all(dir);
+  return run->trainer->hook_names();
+}
+
+TEST(DefaultHooks, RunInTheirOrder) {
+  EXPECT_THAT(hooks_of("vgg_mini_ssd300_bccd.yaml", 2),
               testing::ElementsAre("iteration_timer", "lr_scheduler", "ema", "periodic_checkpoint",
                                    "evaluation", "best_checkpoint", "periodic_writer"));
-  std::filesystem::remove_all(dir);
+}
+
+TEST(DefaultHooks, OfAQuantizedDetectorRunInTheirOrder) {
+  EXPECT_THAT(hooks_of("vgg_mini_ssd300_bccd_quan_w8a8.yaml", 2),
+              testing::ElementsAre("iteration_timer", "lr_scheduler", "quantization_schedule",
+                                   "ema", "bn_reestimation", "periodic_checkpoint", "evaluation",
+                                   "best_checkpoint", "periodic_writer"));
 }
 
 }  // namespace

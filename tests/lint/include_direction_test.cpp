@@ -27,7 +27,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"visualization", {"utils", "structures"}},
     {"quantization", {"utils", "structures", "config", "graph"}},
     {"layers", {"utils", "structures", "graph", "quantization"}},
-    {"solver", {"utils", "structures", "config", "checkpoint"}},
+    {"solver", {"utils", "structures", "config", "quantization", "checkpoint"}},
     {"checkpoint", {"utils"}},
     {"modeling",
      {"utils", "structures", "config", "graph", "quantization", "layers", "checkpoint"}},

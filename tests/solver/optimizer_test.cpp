@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "ssdq/quantization/quantizer.h"
 #include "ssdq/solver/optimizer_state.h"
 #include "ssdq/utils/error.h"
 
@@ -115,6 +116,61 @@ TEST(SetLearningRate, ReachesEveryGroup) {
   for (auto& group : optimizer->param_groups()) {
     EXPECT_DOUBLE_EQ(group.options().get_lr(), 0.25);
   }
+}
+
+class LearnedStep : public QuantizerImpl {
+ public:
+  explicit LearnedStep() : QuantizerImpl(TensorSpec{}) {
+    register_parameter("step", torch::full({1}, 2.0));
+  }
+  QuantizerReport report() const override { return {}; }
+
+ protected:
+  torch::Tensor quantize(const torch::Tensor& x) override { return x; }
+};
+
+struct NetworkWithQuantizer : torch::nn::Module {
+  NetworkWithQuantizer() {
+    register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 1, 1)));
+    register_module("quantizer", std::make_shared<LearnedStep>());
+    for (torch::Tensor& p : parameters()) {
+      p.mutable_grad() = torch::ones_like(p);
+    }
+  }
+};
+
+TEST_P(OptimizerTypes, ScaleTheRateOfQuantizersAndDoNotDecayThem) {
+  SolverConfig solver;
+  solver.type = GetParam();
+  solver.weight_decay = 0.5;
+  const auto network = std::make_shared<NetworkWithQuantizer>();
+  const torch::Tensor step = network->named_parameters()["quantizer.step"];
+  const torch::Tensor bias = network->named_parameters()["conv.bias"].data().fill_(0);
+  const auto optimizer = make_optimizer(*network, solver, 0.25);
+  for (const double rate : {0.0, 0.4}) {
+    set_learning_rate(*optimizer, rate);
+  }
+  optimizer->step();
+  // A first step with gradient 1 moves by the rate in SGD and, but for its epsilon, in AdamW.
+  EXPECT_NEAR(step.item<double>(), 2 - 0.25 * 0.4, 1e-6);
+  EXPECT_NEAR(bias.item<double>(), -0.4, 1e-6);
+}
+
+TEST_P(OptimizerTypes, ForgetTheMomentumOfTheParametersAskedForOnly) {
+  SolverConfig solver;
+  solver.type = GetParam();
+  const auto network = std::make_shared<NetworkWithQuantizer>();
+  const auto optimizer = make_optimizer(*network, solver, 0.1);
+  optimizer->step();
+  const size_t all = optimizer_state(*optimizer, *network).size();
+  reset_optimizer_state(*optimizer, {network->named_parameters()["quantizer.step"]});
+  const State kept = optimizer_state(*optimizer, *network);
+  EXPECT_EQ(kept.size() * 3, all * 2);
+  for (const auto& entry : kept) {
+    EXPECT_EQ(entry.first.find("quantizer"), std::string::npos) << entry.first;
+  }
+  optimizer->step();
+  EXPECT_EQ(optimizer_state(*optimizer, *network).size(), all);
 }
 
 TEST(ClipGradients, ScalesToTheLargestNormAndReturnsTheOldOne) {
