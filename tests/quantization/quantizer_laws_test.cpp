@@ -162,7 +162,7 @@ TEST_P(AnyQuantizer, UnknownOptionIsOneSentenceNamingKeyAndMethod) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, AnyQuantizer, testing::ValuesIn(kMethods),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 struct Widths {
   std::string method;
@@ -209,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Widths{"tqt", kFromTwo, kFromTwo, kFromOne},
                     Widths{"bwn", {0, 1, 4, 8, 31}, {0, 1, 3, 4, 8, 31}, {0, 1, 3, 8}, {16, 32}},
                     Widths{"lqnet", {0, 9, 16, 31}, {0, 9, 16, 31}, {0, 9, 16, 31}}),
-    [](const auto& info) { return info.param.method; });
+    [](const auto& tested) { return tested.param.method; });
 
 TEST(QuantizerOptions, BadValueIsOneSentenceNamingTheKey) {
   const std::vector<std::array<std::string, 3>> bad{{"uniform", "WEIGHT_GRANULARITY", "row"},
