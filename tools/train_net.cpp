@@ -30,6 +30,7 @@ po::options_description describe() {
   add("resume", "go on from the newest checkpoint in OUTPUT_DIR");
   add("eval-only", "evaluate on DATASETS.TEST and leave");
   add("print-config", "print the resolved configuration and leave");
+  add("print-quantization", "print how each layer is quantized, and why not, and leave");
   add("dry-run", "build everything, run one step, write nothing");
   return options;
 }
@@ -61,6 +62,7 @@ int run(int argc, char** argv) {
   ssdq::TrainOptions train;
   train.resume = given.count("resume") != 0;
   train.eval_only = given.count("eval-only") != 0;
+  train.print_quantization = given.count("print-quantization") != 0;
   train.dry_run = given.count("dry-run") != 0;
   auto registries = ssdq::builtin_registries();
   return ssdq::run_training(loaded, train, registries);

@@ -1,5 +1,6 @@
 #include "ssdq/engine/training.h"
 
+#include <iostream>
 #include <memory>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/inference.h"
 #include "ssdq/engine/launch.h"
+#include "ssdq/engine/quantization_table.h"
 #include "ssdq/engine/signals.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/results.h"
@@ -70,6 +72,13 @@ int evaluate_only(const Experiment& experiment, const LoadedConfig& loaded) {
   return report_expected(experiment, results);
 }
 
+int print_quantization(const Experiment& experiment) {
+  Detector detector = build_detector(experiment);
+  load_initial_weights(detector, experiment);
+  std::cout << quantization_table(experiment, detector);
+  return kExitOk;
+}
+
 int dry_run(const Experiment& experiment) {
   auto run = build_training(experiment, /*resume=*/false, /*dry_run=*/true);
   run->trainer->train(start_training(*run, experiment), 1);
@@ -101,6 +110,9 @@ int run_training(const LoadedConfig& loaded, const TrainOptions& options, Regist
   validate(loaded.config, loaded.origins, known_names(registries));
   const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
   prepare(experiment);
+  if (options.print_quantization) {
+    return print_quantization(experiment);
+  }
   announce(experiment, loaded);
   if (options.eval_only) {
     return evaluate_only(experiment, loaded);

@@ -10,7 +10,8 @@ namespace ssdq {
 struct TrainOptions {
   bool resume = false;
   bool eval_only = false;
-  bool dry_run = false;  // build everything, one step, write nothing
+  bool print_quantization = false;  // print the table and leave
+  bool dry_run = false;             // build everything, one step, write nothing
 };
 
 // The job of `train_net`: trains as the configuration says, evaluates at the end, writes to

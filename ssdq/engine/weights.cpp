@@ -91,6 +91,10 @@ LoadedWeights load_weights(Detector& detector, const std::string& path) {
   LoadedWeights loaded;
   loaded.missing_tensors =
       refuse_differences(detector, load_state(*detector, inference_weights(checkpoint)), path);
+  // The file's ranges may be those of other widths.
+  for (const auto& one : quantizers_of(*detector)) {
+    one.quantizer->set_bits(one.quantizer->spec().bits);
+  }
   const auto names = checkpoint.extra.find("class_names");
   if (names != checkpoint.extra.end()) {
     loaded.class_names = split(names->second, '\n');

@@ -12,11 +12,12 @@
 #include "ssdq/graph/graph.h"
 #include "ssdq/layers/conv_block.h"
 #include "ssdq/quantization/policy.h"
+#include "ssdq/quantization/policy_pre_activation.h"
 #include "ssdq/quantization/quantizer.h"
 
 namespace ssdq {
 
-// How the convolutions of a graph are quantized; without methods not at all.
+// How the nodes of a graph are quantized; without methods not at all.
 struct GraphQuantization {
   QuantizationMethods methods;
   QuantizationPlan plan;
@@ -51,10 +52,13 @@ class GraphModuleImpl : public torch::nn::Module {
   using Step = std::function<torch::Tensor(const Inputs&)>;
   struct StepBuilder;
 
+  bool withheld(NodeId id) const { return pre_activations_.withheld[id]; }
+  Activation pending(NodeId id) const { return pre_activations_.pending[id]; }
   void register_dotted(const std::string& name, std::shared_ptr<torch::nn::Module> module);
 
   Graph graph_;
   std::vector<NodeId> wanted_;
+  PreActivationPlan pre_activations_;
   std::vector<Step> steps_;                   // by node
   std::vector<std::vector<NodeId>> expired_;  // by node: outputs not needed after it
   std::vector<std::pair<std::string, ConvBlock>> convolutions_;

@@ -14,6 +14,13 @@ constexpr int kTernary = 3;
 
 bool is_float(const TensorSpec& spec) { return spec.bits == 16 || spec.bits == 32; }
 
+void refuse_width(const TensorSpec& spec, int bits) {
+  SSDQ_CHECK_CONFIG(bits == spec.bits,
+                    "{}: bwn cannot change its width in training; leave QUANTIZATION.PROGRESSIVE "
+                    "empty",
+                    spec.node);
+}
+
 class Bwn : public QuantizationMethod {
  public:
   QuantizerPtr weight_quantizer(const TensorSpec& spec) const override {
@@ -47,6 +54,10 @@ torch::Tensor LevelWeightQuantizerImpl::quantize(const torch::Tensor& w) {
   }
   return fake_quantize_sign(w, magnitude, threshold, false);
 }
+
+void LevelWeightQuantizerImpl::set_bits(int bits) { refuse_width(spec(), bits); }
+
+void SignActivationQuantizerImpl::set_bits(int bits) { refuse_width(spec(), bits); }
 
 QuantizerReport LevelWeightQuantizerImpl::report() const {
   return {spec().bits == kBinary ? 1 : 2,

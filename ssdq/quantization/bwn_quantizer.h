@@ -18,6 +18,7 @@ class LevelWeightQuantizerImpl : public QuantizerImpl {
   using QuantizerImpl::QuantizerImpl;  // 2 or 3 "bits": levels
 
   QuantizerReport report() const override;
+  void set_bits(int bits) override;  // throws ConfigError for another width
 
  protected:
   torch::Tensor quantize(const torch::Tensor& w) override;
@@ -29,6 +30,7 @@ class SignActivationQuantizerImpl : public QuantizerImpl {
   using QuantizerImpl::QuantizerImpl;
 
   QuantizerReport report() const override;
+  void set_bits(int bits) override;  // throws ConfigError for another width
 
  protected:
   torch::Tensor quantize(const torch::Tensor& x) override;

@@ -65,9 +65,9 @@ void expect_close(const torch::Tensor& actual, const json& expected, const std::
 }
 
 // A case run through the public interface, up to its last batch.
-class Run {
+class GoldenRun {
  public:
-  explicit Run(const json& golden_case) : case_(golden_case) {
+  explicit GoldenRun(const json& golden_case) : case_(golden_case) {
     QuantizationConfig config;
     config.type = case_.at("method");
     config.options = case_.value("options", Options());
@@ -155,7 +155,7 @@ class GoldenQuantizer : public testing::TestWithParam<size_t> {
 
 TEST_P(GoldenQuantizer, EqualsTheReferenceInOutputGradientsAndState) {
   const json& expected = golden_case();
-  Run run(expected);
+  GoldenRun run(expected);
   run.lead_up();
   const size_t last = run.batches() - 1;
   const torch::Tensor x = run.input(last).set_requires_grad(true);
@@ -175,7 +175,7 @@ TEST_P(GoldenQuantizer, EqualsTheReferenceInOutputGradientsAndState) {
 }
 
 TEST_P(GoldenQuantizer, MapsMemoryFormatsAlike) {
-  Run run(golden_case()), other(golden_case());
+  GoldenRun run(golden_case()), other(golden_case());
   const size_t last = run.batches() - 1;
   const torch::Tensor plain = run.input(last).set_requires_grad(true);
   const torch::Tensor channels_last =
@@ -192,7 +192,7 @@ TEST_P(GoldenQuantizer, MapsMemoryFormatsAlike) {
 // The golden inputs are bfloat16 numbers (but for those of 1e30, rounded here). Trained state and
 // evaluation: both types see the same range.
 TEST_P(GoldenQuantizer, Bf16IsTheFloatResultRounded) {
-  Run run(golden_case());
+  GoldenRun run(golden_case());
   const size_t last = run.batches() - 1;
   const torch::Tensor narrow = run.input(last).to(torch::kBFloat16).set_requires_grad(true);
   const torch::Tensor wide = narrow.detach().to(torch::kFloat).set_requires_grad(true);
@@ -218,7 +218,7 @@ TEST_P(GoldenQuantizer, Bf16IsTheFloatResultRounded) {
 }
 
 TEST_P(GoldenQuantizer, EvaluationRepeatsItselfAndMovesNothing) {
-  Run run(golden_case());
+  GoldenRun run(golden_case());
   const size_t last = run.batches() - 1;
   const torch::Tensor x = run.input(last);
   run.lead_up();

@@ -40,7 +40,9 @@ QuantizerPtr make(const std::string& method, Role role, int bits, bool is_signed
 
 torch::Tensor parameter(const QuantizerPtr& quantizer, const std::string& name) {
   const auto parameters = quantizer->named_parameters();
-  return *parameters.find(name);
+  const torch::Tensor* found = parameters.find(name);
+  SSDQ_CHECK(found != nullptr, "no parameter {}", name);
+  return *found;
 }
 
 // Sets parameters and ends the search for a range.
