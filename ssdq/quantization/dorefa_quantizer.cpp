@@ -8,6 +8,7 @@
 #include "ssdq/quantization/dorefa_kernels.h"
 #include "ssdq/quantization/fake_quantize.h"
 #include "ssdq/quantization/options.h"
+#include "ssdq/quantization/rows.h"
 
 namespace ssdq {
 namespace {
@@ -18,33 +19,33 @@ using torch::autograd::variable_list;
 struct WeightFunction : torch::autograd::Function<WeightFunction> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& w, int64_t levels) {
     const TensorMoments found = moments(w, false);
-    torch::Tensor m = torch::maximum(-found.min, found.max).to(w.scalar_type()).tanh_();
+    torch::Tensor t = torch::tanh(widened(w));
+    torch::Tensor m = torch::maximum(-found.min, found.max).to(t.scalar_type()).tanh_();
     m = torch::where(m > 1e-30, m, torch::ones_like(m));
     context->save_for_backward({w, m});
-    torch::Tensor t = torch::tanh(w);
     const bool dense = t.is_non_overlapping_and_dense() && t.device().is_cpu();
     if (dense && t.scalar_type() == torch::kFloat) {
       dorefa_quantize_weights(t.data_ptr<float>(), m.item<float>(), static_cast<float>(levels),
                               t.data_ptr<float>(), t.numel());
-      return t;
+      return t.to(w.scalar_type());
     }
     const double half = static_cast<double>(levels) / 2;
-    return t.mul_(half / m).add_(half).round_().mul_(1 / half).sub_(1);
+    return t.mul_(half / m).add_(half).round_().mul_(1 / half).sub_(1).to(w.scalar_type());
   }
 
   // With y = t / m: dy_i/dt_i = 1/m, and the first place of the maximum, which sets m, gets
   // -sign(t) sum_i g_i t_i / m^2 more.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &w = saved[0], &m = saved[1], &g = gradients[0];
-    const torch::Tensor t = torch::tanh(w);
+    const torch::Tensor &w = saved[0], &m = saved[1];
+    const torch::Tensor g = widened(gradients[0]), t = torch::tanh(widened(w));
     torch::Tensor gw = at::tanh_backward(g, t).div_(m).contiguous();
     const torch::Tensor place = w.abs().argmax().view(1);
     const torch::Tensor peak = t.flatten().index_select(0, place);
     const torch::Tensor through_max =
         (g * t).sum() * peak.sign() * (1 - peak.square()) / m.square();
     gw.view(-1).index_add_(0, place, through_max.neg().to(gw.scalar_type()));
-    return {gw, torch::Tensor()};
+    return {gw.to(w.scalar_type()), torch::Tensor()};
   }
 };
 
@@ -84,7 +85,8 @@ torch::Tensor DoReFaActivationQuantizerImpl::quantize(const torch::Tensor& x) {
     return torch::full({}, value, torch::TensorOptions(torch::kDouble).device(x.device()));
   };
   AffineCode code;
-  code.step = number(1 / (options_.scale * levels));
+  code.step = number(1 / options_.scale);
+  code.gain = levels;
   code.low = number(spec().is_signed ? -levels : 0);
   code.high = number(levels);
   code.output_scale = options_.rescale_output ? 1 : options_.scale;

@@ -34,7 +34,9 @@ std::vector<AffineRow> affine_rows(const AffineCode& code) {
     row.offset = offset.defined() ? offset.data_ptr<float>()[i] : 0.0F;
     row.low = row.inside_low = low.data_ptr<float>()[low.numel() == 1 ? 0 : i];
     row.high = row.inside_high = high.data_ptr<float>()[high.numel() == 1 ? 0 : i];
-    row.out_step = static_cast<float>(static_cast<double>(row.step) * code.output_scale);
+    row.gain = static_cast<float>(code.gain);
+    row.out_step =
+        static_cast<float>(static_cast<double>(row.step) * code.output_scale / code.gain);
     if (code.edge == Edge::kStrict) {
       row.inside_low = std::nextafter(row.low, kInfinity);
     }
@@ -61,7 +63,8 @@ struct Position {
 Position position(const torch::Tensor& x, const AffineCode& code) {
   const torch::Tensor low = spread(code.low, x), high = spread(code.high, x);
   torch::Tensor v = widened(x);
-  v = (code.offset.defined() ? v - spread(code.offset, x) : v) / spread(code.step, x);
+  v = code.offset.defined() ? v - spread(code.offset, x) : v;
+  v = (code.gain == 1 ? v : v * code.gain) / spread(code.step, x);
   switch (code.edge) {
     case Edge::kInclusive:
       return {v, (v >= low).logical_and(v <= high), v > high};
@@ -81,7 +84,8 @@ torch::Tensor clamped(const torch::Tensor& v, const torch::Tensor& x, const Affi
 }
 
 torch::Tensor generic_affine(const torch::Tensor& x, const AffineCode& code, const Position& at) {
-  torch::Tensor y = clamped(at.v, x, code).round_().mul_(spread(code.step, x) * code.output_scale);
+  torch::Tensor y =
+      clamped(at.v, x, code).round_().mul_(spread(code.step, x) * (code.output_scale / code.gain));
   if (code.offset.defined()) {
     y = y.add_(spread(code.offset, x));
   }
@@ -191,6 +195,8 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
                                const torch::Tensor& alpha, const AffineCode& code, double decay) {
     const Rows rows = rows_of(input, code.step);
     context->saved_data["decay"] = decay;
+    // The lower end of the clamp moves with alpha too, unless it is 0.
+    context->saved_data["below"] = (code.low / code.high).item<double>();
     if (is_fused(input)) {
       const torch::Tensor x = dense(input, rows);
       const torch::Tensor inside = mask_for(rows), above = mask_for(rows);
@@ -206,16 +212,17 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor &inside = saved[0], &above = saved[1], &alpha = saved[2];
+    const double below = context->saved_data["below"].toDouble();
     torch::Tensor gx, to_alpha;
     if (inside.scalar_type() == torch::kBool) {
       const torch::Tensor g = widened(gradients[0]);
       gx = gradients[0] * inside;
-      to_alpha = (g * above).sum() - (g * inside.logical_or(above).logical_not()).sum();
+      to_alpha = (g * above).sum() + below * (g * inside.logical_or(above).logical_not()).sum();
     } else {
       const torch::Tensor g = arranged(context, gradients[0]);
       OutsideSums sums;
       std::tie(gx, sums) = fused_masked_gradient(g, inside, above, kept_rows(context, g), 1);
-      to_alpha = torch::full({}, sums.above - sums.below, torch::kDouble);
+      to_alpha = torch::full({}, sums.above + below * sums.below, torch::kDouble);
     }
     to_alpha =
         to_alpha.to(alpha.scalar_type()) + 2 * context->saved_data["decay"].toDouble() * alpha;

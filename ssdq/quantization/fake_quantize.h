@@ -29,21 +29,23 @@ enum class Edge {
   kRounded     // low <= round(v) <= high
 };
 
-// y = (round(clamp(v, low, high)) step + offset) with v = (x - offset) / step. All members but the
-// last two are float tensors of one shape (rows).
+// y = round(clamp(v, low, high)) step / gain + offset with v = (x - offset) gain / step. The
+// tensors are of one shape (rows).
 struct AffineCode {
   torch::Tensor step;
   torch::Tensor low, high;  // integers
   torch::Tensor offset;     // undefined: 0
   Edge edge = Edge::kInclusive;
+  double gain = 1;          // such as 2^b - 1 with the whole range as step, which keeps ties exact
   double output_scale = 1;  // y times this; offset must then be undefined
 };
 
 // Gradient of x only: g times `slope` where it passes.
 torch::Tensor fake_quantize(const torch::Tensor& x, const AffineCode& code, double slope = 1);
 
-// A learned clip: the gradient of alpha, shape [], is the sum of g above the clamp minus the sum
-// below it, plus 2 decay alpha (an L2 penalty of weight `decay`). `code` must be that of alpha.
+// A learned clip: the gradient of alpha, shape [], is the sum of g above the clamp, plus low / high
+// times the sum below it, plus 2 decay alpha (an L2 penalty of weight `decay`). `code` must be that
+// of alpha.
 torch::Tensor fake_quantize_clipped(const torch::Tensor& x, const torch::Tensor& alpha,
                                     const AffineCode& code, double decay);
 
@@ -71,7 +73,9 @@ torch::Tensor fake_quantize_levels(const torch::Tensor& x, const torch::Tensor& 
 
 // Statistics of a tensor or of each index of dimension 0; float tensors of shape [] or [C].
 struct TensorMoments {
-  torch::Tensor min, max, mean, mean_abs, mean_square;
+  torch::Tensor min, max, mean, mean_abs;
+  torch::Tensor rms;        // root mean square
+  torch::Tensor deviation;  // standard deviation, of the numbers as a whole population
 };
 TensorMoments moments(const torch::Tensor& x, bool by_row);
 

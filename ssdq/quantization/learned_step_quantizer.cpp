@@ -75,8 +75,7 @@ void LearnedStepQuantizerImpl::observe(const torch::Tensor& x) {
       step = 2 * found.mean_abs / std::sqrt(range.high);
       break;
     case StepStart::kThreeSigma: {
-      const torch::Tensor spread =
-          3 * (found.mean_square - found.mean.square()).clamp_min(0).sqrt();
+      const torch::Tensor spread = 3 * found.deviation;
       step = torch::maximum((found.mean - spread).abs(), (found.mean + spread).abs()) / -range.low;
       break;
     }

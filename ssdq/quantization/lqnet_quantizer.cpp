@@ -83,7 +83,7 @@ void LqNetQuantizerImpl::observe(const torch::Tensor& x) {
   if (has_range()) {
     return;
   }
-  const torch::Tensor rms = moments(x, is_weight_).mean_square.sqrt().reshape({-1, 1});
+  const torch::Tensor rms = moments(x, is_weight_).rms.reshape({-1, 1});
   const int bits = spec().bits;
   const double scale = 0.6745 * (spec().is_signed ? 1 : 2) / std::exp2(bits - 1);
   basis_.copy_(torch::where(rms > 0, rms, torch::ones_like(rms)) * scale *

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <torch/torch.h>
 
@@ -50,8 +51,14 @@ TensorMoments moments(const torch::Tensor& x, bool by_row) {
   if (!is_fused(x)) {
     const torch::Tensor wide = widened(guarded(x, x)).reshape({rows.count, -1});
     const auto shaped = [&](const torch::Tensor& t) { return t.to(torch::kFloat).reshape(shape); };
-    return {shaped(wide.amin(1)), shaped(wide.amax(1)), shaped(wide.mean(1)),
-            shaped(wide.abs().mean(1)), shaped(wide.square().mean(1))};
+    // Squares of large floats need the range of double.
+    const torch::Tensor big = wide.to(torch::kDouble);
+    return {shaped(wide.amin(1)),
+            shaped(wide.amax(1)),
+            shaped(wide.mean(1)),
+            shaped(wide.abs().mean(1)),
+            shaped(big.square().mean(1).sqrt()),
+            shaped(big.std(1, /*unbiased=*/false))};
   }
   const std::vector<Moments> found = fused_moments(x, rows);
   const auto length = static_cast<double>(rows.length);
@@ -68,7 +75,11 @@ TensorMoments moments(const torch::Tensor& x, bool by_row) {
           tensor_of([](const Moments& row) { return row.max; }),
           tensor_of([&](const Moments& row) { return row.sum / length; }),
           tensor_of([&](const Moments& row) { return row.sum_abs / length; }),
-          tensor_of([&](const Moments& row) { return row.sum_squares / length; })};
+          tensor_of([&](const Moments& row) { return std::sqrt(row.sum_squares / length); }),
+          tensor_of([&](const Moments& row) {
+            const double mean = row.sum / length;
+            return std::sqrt(std::max(row.sum_squares / length - mean * mean, 0.0));
+          })};
 }
 
 torch::Tensor mean_above(const torch::Tensor& input, const torch::Tensor& threshold) {

@@ -56,7 +56,8 @@ AffineCode PactActivationQuantizerImpl::code() const {
   const double high = std::exp2(spec().bits - (spec().is_signed ? 1 : 0)) - 1;
   const torch::NoGradGuard no_grad;
   AffineCode code;
-  code.step = alpha_.detach().clamp_min(1e-8) / high;
+  code.step = alpha_.detach().clamp_min(1e-8);
+  code.gain = high;
   code.low = torch::full_like(code.step, spec().is_signed ? -high : 0);
   code.high = torch::full_like(code.step, high);
   code.edge = spec().is_signed ? Edge::kStrict : Edge::kHalfOpen;
@@ -65,7 +66,7 @@ AffineCode PactActivationQuantizerImpl::code() const {
 
 torch::Tensor PactActivationQuantizerImpl::quantize(const torch::Tensor& x) {
   require_range();
-  return fake_quantize_clipped(x, alpha_, code(), is_training() ? options_.decay : 0);
+  return fake_quantize_clipped(x, alpha_, code(), options_.decay);
 }
 
 QuantizerReport PactActivationQuantizerImpl::report() const {

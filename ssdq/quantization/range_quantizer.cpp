@@ -61,7 +61,7 @@ class RangeMethod : public QuantizationMethod {
   }
 
   QuantizerPtr activation_quantizer(const TensorSpec& spec) const override {
-    if (!is_quantized(spec, name_, "activations", {spec.is_signed ? 2 : 1, 16})) {
+    if (!is_quantized(spec, name_, "activations", {name_ == "iao" || spec.is_signed ? 2 : 1, 16})) {
       return nullptr;
     }
     return std::make_shared<RangeActivationQuantizerImpl>(spec, options_);
@@ -138,7 +138,8 @@ std::string granularity_text(bool by_channel, const char* codes) {
 }
 
 std::string range_text(const AffineCode& code) {
-  torch::Tensor low = code.low * code.step, high = code.high * code.step;
+  const double unit = 1 / code.gain;
+  torch::Tensor low = code.low * code.step * unit, high = code.high * code.step * unit;
   if (code.offset.defined()) {
     low = low + code.offset;
     high = high + code.offset;

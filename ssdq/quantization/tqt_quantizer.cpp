@@ -44,8 +44,7 @@ void TqtQuantizerImpl::observe(const torch::Tensor& x) {
     return;
   }
   const TensorMoments found = moments(x, false);
-  torch::Tensor t =
-      options_.is_weight ? 3 * found.mean_square.sqrt() : torch::maximum(-found.min, found.max);
+  torch::Tensor t = options_.is_weight ? 3 * found.rms : torch::maximum(-found.min, found.max);
   t = torch::where(t > 0, t, torch::ones_like(t));
   const torch::Tensor so_far = torch::exp2(log2_t_);
   log2_t_.copy_(torch::log2(so_far.lerp(t, count_observation())));

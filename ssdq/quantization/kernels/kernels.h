@@ -5,9 +5,10 @@
 
 namespace ssdq {
 
-// An affine fake quantizer of one row: v = (x - offset) / step, y = round(clamp(v, low, high)) *
+// An affine fake quantizer of one row: v = (x - offset) gain / step, y = round(clamp(v, low, high))
 // out_step + offset, halves to even. The gradient passes where inside_low <= v <= inside_high.
 struct AffineRow {
+  float gain = 1;
   float step = 1;
   float offset = 0;
   float low = 0, high = 255;

@@ -73,14 +73,14 @@ inline Mask finite(Vec x) { return abs(x) <= Vec::all(FLT_MAX); }
 template <typename T, bool kMask>
 bool affine_loop(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
                  const AffineRow& row) {
-  const Vec step = Vec::all(row.step), offset = Vec::all(row.offset);
+  const Vec gain = Vec::all(row.gain), step = Vec::all(row.step), offset = Vec::all(row.offset);
   const Vec low = Vec::all(row.low), high = Vec::all(row.high), out = Vec::all(row.out_step);
   const Vec inside_low = Vec::all(row.inside_low), inside_high = Vec::all(row.inside_high);
   Mask good = Mask::all();
   for_vectors(0, n, [&](int64_t i, int64_t count) {
     const Vec in = load(x + i, count);
     good = good & finite(in);
-    const Vec v = (in - offset) / step;
+    const Vec v = (in - offset) * gain / step;
     store(round_even(min(max(v, low), high)) * out + offset, y + i, count);
     if (kMask) {
       ((inside_low <= v) & (v <= inside_high)).to_bits(inside + i / 8);
@@ -144,6 +144,20 @@ LearnedSums learned_gradient(const T* x, const T* g, T* gx, int64_t n, const Aff
   return sums;
 }
 
+// For a block whose squares leave the range of float.
+template <typename T>
+double wide_squares(const T* x, int64_t begin, int64_t n) {
+  double sum = 0;
+  float lanes[kLanes];
+  for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+    load(x + i, count).store(lanes);
+    for (const float lane : lanes) {
+      sum += static_cast<double>(lane) * static_cast<double>(lane);
+    }
+  });
+  return sum;
+}
+
 template <typename T>
 Moments moments(const T* x, int64_t n) {
   Moments result;
@@ -167,7 +181,8 @@ Moments moments(const T* x, int64_t n) {
     });
     result.sum += total(sum);
     result.sum_abs += total(sum_abs);
-    result.sum_squares += total(squares);
+    const double block_squares = total(squares);
+    result.sum_squares += block_squares <= DBL_MAX ? block_squares : wide_squares(x, begin, n);
   }
   float lanes[kLanes];
   least.store(lanes);

@@ -155,7 +155,10 @@ class Uniform(Quantizer):
         return Affine(x, s, 0.0, n, p), fragile
 
     def quantize(self, x, g):
-        a, fragile = self.quantize_weights(x) if self.weight else self.quantize_activations(x)
+        if self.weight:  # nothing clips but by the rounding of the zero point
+            a, fragile = self.quantize_weights(x)
+            return Outcome(a.y, g, tie=a.tie, edge=a.edge, fragile=fragile)
+        a, fragile = self.quantize_activations(x)
         return Outcome(a.y, g * a.inside_or_at(), tie=a.tie, edge=a.edge, fragile=fragile)
 
 
