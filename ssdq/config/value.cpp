@@ -184,7 +184,7 @@ class ValueReader {
   }
 
   std::string styled(const std::string& text) const {
-    const std::string lower = to_lower(trim(text));
+    std::string lower = to_lower(trim(text));
     switch (rule_.style) {
       case TextStyle::kTypeName:
         return lower.empty() || parse_bool(lower) == false ? "none" : lower;
