@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -64,6 +65,24 @@ const TypedKernels<T>& typed(const Kernels& kernels) {
   } else {
     return kernels.bf16;
   }
+}
+
+TEST(Kernels, AreEachCompiledForTheirInstructionSet) {
+  std::vector<std::string> expected;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") != 0) {
+    expected.emplace_back("avx512");
+  }
+  if (__builtin_cpu_supports("avx2") != 0) {
+    expected.emplace_back("avx2");
+  }
+#endif
+  expected.emplace_back("portable");
+  std::vector<std::string> found;
+  for (const Kernels* set : supported_kernels()) {
+    found.emplace_back(set->name);
+  }
+  EXPECT_EQ(found, expected);
 }
 
 template <typename T>

@@ -2,6 +2,6 @@
 
 namespace ssdq {
 
-Kernels avx2_kernels() { return {"avx2", typed<float>(), typed<Bf16>()}; }
+Kernels avx2_kernels() { return {kInstructionSet, typed<float>(), typed<Bf16>()}; }
 
 }  // namespace ssdq

@@ -2,6 +2,6 @@
 
 namespace ssdq {
 
-Kernels avx512_kernels() { return {"avx512", typed<float>(), typed<Bf16>()}; }
+Kernels avx512_kernels() { return {kInstructionSet, typed<float>(), typed<Bf16>()}; }
 
 }  // namespace ssdq

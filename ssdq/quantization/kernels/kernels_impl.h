@@ -12,6 +12,10 @@
 namespace ssdq {
 namespace {
 
+// The bodies of the loops are lambdas used twice, which compilers would otherwise call, with their
+// sums in memory.
+#define SSDQ_INLINE __attribute__((always_inline))
+
 constexpr int64_t kBlock = 64 * kLanes;  // sums are kept in float over a block, then in double
 
 inline int64_t block_end(int64_t begin, int64_t n) {
@@ -29,12 +33,12 @@ Vec load_some(const T* p, int64_t count, T fill) {
 }
 
 template <typename T>
-Vec load(const T* p, int64_t count) {
+SSDQ_INLINE inline Vec load(const T* p, int64_t count) {
   return count == kLanes ? Vec::load(p) : load_some(p, count, T{});
 }
 
 template <typename T>
-void store(Vec v, T* p, int64_t count) {
+SSDQ_INLINE inline void store(Vec v, T* p, int64_t count) {
   if (count == kLanes) {
     v.store(p);
     return;
@@ -48,7 +52,7 @@ void store(Vec v, T* p, int64_t count) {
 
 // body(index, how many) for each vector.
 template <typename Body>
-inline void for_vectors(int64_t begin, int64_t end, Body body) {
+SSDQ_INLINE inline void for_vectors(int64_t begin, int64_t end, Body body) {
   int64_t i = begin;
   for (; i + kLanes <= end; i += kLanes) {
     body(i, int64_t{kLanes});
@@ -77,7 +81,7 @@ bool affine_loop(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
   const Vec low = Vec::all(row.low), high = Vec::all(row.high), out = Vec::all(row.out_step);
   const Vec inside_low = Vec::all(row.inside_low), inside_high = Vec::all(row.inside_high);
   Mask good = Mask::all();
-  for_vectors(0, n, [&](int64_t i, int64_t count) {
+  for_vectors(0, n, [&](int64_t i, int64_t count) SSDQ_INLINE {
     const Vec in = load(x + i, count);
     good = good & finite(in);
     const Vec v = (in - offset) * gain / step;
@@ -105,7 +109,7 @@ OutsideSums masked_gradient(const T* g, const uint8_t* inside, const uint8_t* ab
   OutsideSums sums;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     Vec over = zero, under = zero;
-    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) SSDQ_INLINE {
       const Vec up = load(g + i, count);
       const Mask in = Mask::from_bits(inside + i / 8);
       store(select(in, up * factor, zero), gx + i, count);
@@ -129,7 +133,7 @@ LearnedSums learned_gradient(const T* x, const T* g, T* gx, int64_t n, const Aff
   LearnedSums sums;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     Vec to_step = zero, to_offset = zero;
-    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) SSDQ_INLINE {
       const Vec v = (load(x + i, count) - offset) / step;
       const Vec up = load(g + i, count);
       const Mask in = (inside_low <= v) & (v <= inside_high);
@@ -149,7 +153,7 @@ template <typename T>
 double wide_squares(const T* x, int64_t begin, int64_t n) {
   double sum = 0;
   float lanes[kLanes];
-  for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+  for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) SSDQ_INLINE {
     load(x + i, count).store(lanes);
     for (const float lane : lanes) {
       sum += static_cast<double>(lane) * static_cast<double>(lane);
@@ -169,7 +173,7 @@ Moments moments(const T* x, int64_t n) {
   Mask good = Mask::all();
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     Vec sum = zero, sum_abs = zero, squares = zero;
-    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) SSDQ_INLINE {
       const Vec v = load(x + i, count);
       const Vec extreme = count == kLanes ? v : load_some(x + i, count, x[i]);
       least = min(extreme, least);
@@ -205,7 +209,7 @@ TernarySums ternary_sums(const T* x, int64_t n, float threshold) {
   TernarySums result;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     Vec sum = zero, hits = zero;
-    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) {
+    for_vectors(begin, block_end(begin, n), [&](int64_t i, int64_t count) SSDQ_INLINE {
       const Vec magnitude = abs(load(x + i, count));
       const Mask over = bound < magnitude;
       sum = sum + select(over, magnitude, zero);
@@ -222,7 +226,7 @@ bool sign(const T* x, T* y, uint8_t* inside, int64_t n, float magnitude, float t
   const Vec zero = Vec::all(0), one = Vec::all(1), bound = Vec::all(threshold);
   const Vec plus = Vec::all(magnitude), minus = Vec::all(-magnitude);
   Mask good = Mask::all();
-  for_vectors(0, n, [&](int64_t i, int64_t count) {
+  for_vectors(0, n, [&](int64_t i, int64_t count) SSDQ_INLINE {
     const Vec v = load(x + i, count);
     good = good & finite(v);
     store(select(bound < abs(v), select(v < zero, minus, plus), zero), y + i, count);
@@ -238,7 +242,7 @@ bool nearest_level(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTabl
   const Vec low = Vec::all(table.levels[0]), high = Vec::all(table.levels[table.count - 1]);
   Mask good = Mask::all();
   float in[kLanes], out[kLanes];
-  for_vectors(0, n, [&](int64_t i, int64_t count) {
+  for_vectors(0, n, [&](int64_t i, int64_t count) SSDQ_INLINE {
     const Vec v = load(x + i, count);
     good = good & finite(v);
     v.store(in);

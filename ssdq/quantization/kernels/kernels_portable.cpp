@@ -2,6 +2,6 @@
 
 namespace ssdq {
 
-Kernels portable_kernels() { return {"portable", typed<float>(), typed<Bf16>()}; }
+Kernels portable_kernels() { return {kInstructionSet, typed<float>(), typed<Bf16>()}; }
 
 }  // namespace ssdq

@@ -1,6 +1,6 @@
 #pragma once
 
-// Vec, Mask and kLanes: vectors of float for the instruction set that the including file is
+// Vec, Mask, kLanes and kInstructionSet: vectors of float for the instruction set that the including file is
 // compiled for. Included by the kernels only: everything is internal to its file, so that no code
 // of a wider instruction set can end up in another one.
 

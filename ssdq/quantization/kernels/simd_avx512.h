@@ -12,6 +12,7 @@ namespace {
 
 using Bf16 = uint16_t;  // the bits of a bfloat16
 
+constexpr const char* kInstructionSet = "avx512";
 constexpr int kLanes = 16;
 
 struct MaskAvx512 {

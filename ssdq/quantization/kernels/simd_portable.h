@@ -10,6 +10,7 @@ namespace {
 
 using Bf16 = uint16_t;  // the bits of a bfloat16
 
+constexpr const char* kInstructionSet = "portable";
 constexpr int kLanes = 8;
 
 struct MaskPortable {
