@@ -4,6 +4,8 @@
 
 #include <torch/torch.h>
 
+#include "ssdq/quantization/fake_quantize.h"
+
 namespace ssdq {
 namespace {
 
@@ -22,7 +24,7 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation, double slo
     case Activation::kRelu:
       return torch::relu(x);
     case Activation::kRelu6:
-      return has_named_backward(x) ? torch::hardtanh(x, 0, 6) : x.clamp(0, 6);
+      return has_named_backward(x) ? torch::hardtanh(x, 0, 6) : clamp_with_mask(x, 0, 6);
     case Activation::kLeaky:
       return torch::leaky_relu(x, slope);
     case Activation::kHSwish:

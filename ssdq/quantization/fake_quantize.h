@@ -60,6 +60,10 @@ torch::Tensor fake_quantize_learned(const torch::Tensor& x, const AffineCode& co
 torch::Tensor fake_quantize_sign(const torch::Tensor& x, const torch::Tensor& magnitude,
                                  const torch::Tensor& threshold, bool clipped);
 
+// min(max(x, low), high), with a bit for each number instead of x kept for the backward pass. NaN
+// stays NaN. The gradient passes strictly inside. (Not a quantizer, but of their kind: ReLU6.)
+torch::Tensor clamp_with_mask(const torch::Tensor& x, double low, double high);
+
 // How often each level was chosen, and the sum of the inputs that chose it; double, [C, L].
 struct LevelStatistics {
   torch::Tensor hits, sums;

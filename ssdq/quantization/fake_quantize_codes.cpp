@@ -25,6 +25,37 @@ variable_list masked(AutogradContext* context, const torch::Tensor& up, size_t o
   return result;
 }
 
+struct ClampFunction : torch::autograd::Function<ClampFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input, double low,
+                               double high) {
+    if (!is_fused(input)) {
+      const torch::Tensor inside = (input > low).logical_and_(input < high);
+      context->save_for_backward({inside});
+      return input.clamp(low, high);
+    }
+    const Rows rows{1, input.numel()};
+    const torch::Tensor x = dense(input, rows);
+    const torch::Tensor mask = input.requires_grad() ? mask_for(rows) : torch::Tensor();
+    keep_layout(context, x, rows);
+    context->save_for_backward({mask});
+    torch::Tensor y = torch::empty_like(x);
+    uint8_t* inside = mask.defined() ? mask.data_ptr<uint8_t>() : nullptr;
+    with_type(x, [&](const auto& kernel, auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      for_chunks(rows, [&](int64_t, int64_t first, int64_t count, int64_t) {
+        kernel.clamp(data<T>(x) + first, data<T>(y) + first,
+                     inside != nullptr ? inside + first / 8 : nullptr, count,
+                     static_cast<float>(low), static_cast<float>(high));
+      });
+    });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return masked(context, gradients[0], 2);
+  }
+};
+
 struct SignFunction : torch::autograd::Function<SignFunction> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& input,
                                const torch::Tensor& magnitude, const torch::Tensor& threshold,
@@ -151,6 +182,10 @@ struct LevelFunction : torch::autograd::Function<LevelFunction> {
 torch::Tensor fake_quantize_sign(const torch::Tensor& x, const torch::Tensor& magnitude,
                                  const torch::Tensor& threshold, bool clipped) {
   return SignFunction::apply(x, magnitude, threshold, clipped);
+}
+
+torch::Tensor clamp_with_mask(const torch::Tensor& x, double low, double high) {
+  return ClampFunction::apply(x, low, high);
 }
 
 torch::Tensor fake_quantize_levels(const torch::Tensor& x, const torch::Tensor& levels,

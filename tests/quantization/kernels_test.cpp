@@ -148,6 +148,27 @@ TYPED_TEST(EachKernel, ReportsInfinitiesAndNanAnywhere) {
   }
 }
 
+TYPED_TEST(EachKernel, ClampKeepsNanAndMarksTheInside) {
+  for (const Kernels* set : supported_kernels()) {
+    for (const int64_t n : kLengths) {
+      auto x = numbers<TypeParam>(n, 9);
+      x[n / 2] = from_float<TypeParam>(std::nanf(""));
+      std::vector<TypeParam> y(n);
+      auto inside = mask(n);
+      typed<TypeParam>(*set).clamp(x.data(), y.data(), inside.data(), n, 0, 2);
+      for (int64_t i = 0; i < n; ++i) {
+        const float v = to_float(x[i]);
+        if (i == n / 2) {
+          EXPECT_TRUE(std::isnan(to_float(y[i]))) << set->name;
+        } else {
+          EXPECT_EQ(to_float(y[i]), std::min(std::max(v, 0.0F), 2.0F)) << set->name;
+        }
+        EXPECT_EQ(bit(inside, i), v > 0 && v < 2) << set->name;
+      }
+    }
+  }
+}
+
 TYPED_TEST(EachKernel, MaskedGradientFollowsTheMasksAndSumsBesideThem) {
   for (const Kernels* set : supported_kernels()) {
     for (const int64_t n : kLengths) {

@@ -55,6 +55,9 @@ struct TypedKernels {
   bool (*affine)(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
                  const AffineRow& row);
 
+  // y = min(max(x, low), high); inside: low < x < high
+  void (*clamp)(const T* x, T* y, uint8_t* inside, int64_t n, float low, float high);
+
   // gx = inside ? g slope : 0
   OutsideSums (*masked_gradient)(const T* g, const uint8_t* inside, const uint8_t* above, T* gx,
                                  int64_t n, float slope);

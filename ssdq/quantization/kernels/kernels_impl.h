@@ -103,6 +103,19 @@ bool affine(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n, const 
 }
 
 template <typename T>
+void clamp(const T* x, T* y, uint8_t* inside, int64_t n, float low, float high) {
+  const Vec least = Vec::all(low), most = Vec::all(high);
+  for_vectors(0, n, [&](int64_t i, int64_t count) SSDQ_INLINE {
+    const Vec v = load(x + i, count);
+    // Of NaN and a number, min and max give the second operand: NaN stays.
+    store(min(most, max(least, v)), y + i, count);
+    if (inside != nullptr) {
+      ((least < v) & (v < most)).to_bits(inside + i / 8);
+    }
+  });
+}
+
+template <typename T>
 OutsideSums masked_gradient(const T* g, const uint8_t* inside, const uint8_t* above, T* gx,
                             int64_t n, float slope) {
   const Vec zero = Vec::all(0), factor = Vec::all(slope);
@@ -267,8 +280,8 @@ bool nearest_level(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTabl
 
 template <typename T>
 TypedKernels<T> typed() {
-  return {affine<T>, masked_gradient<T>, learned_gradient<T>, moments<T>, ternary_sums<T>,
-          sign<T>,   nearest_level<T>};
+  return {affine<T>,       clamp<T>, masked_gradient<T>, learned_gradient<T>, moments<T>,
+          ternary_sums<T>, sign<T>,  nearest_level<T>};
 }
 
 }  // namespace

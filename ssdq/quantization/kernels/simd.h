@@ -1,8 +1,8 @@
 #pragma once
 
-// Vec, Mask, kLanes and kInstructionSet: vectors of float for the instruction set that the including file is
-// compiled for. Included by the kernels only: everything is internal to its file, so that no code
-// of a wider instruction set can end up in another one.
+// Vec, Mask, kLanes and kInstructionSet: vectors of float for the instruction set that the
+// including file is compiled for. Included by the kernels only: everything is internal to its file,
+// so that no code of a wider instruction set can end up in another one.
 
 #if defined(__AVX512F__)
 #include "ssdq/quantization/kernels/simd_avx512.h"
