@@ -50,9 +50,11 @@ void expect_same_tensors(const fs::path& a, const fs::path& b) {
 }
 
 TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {
-  const std::vector<std::string> common = {
-      "--config-file",     config(), "SOLVER.MAX_ITER",    "20", "SOLVER.EMA",         "0.9",
-      "QUANTIZATION.TYPE", "dorefa", "QUANTIZATION.WBITS", "8",  "QUANTIZATION.ABITS", "8"};
+  const std::vector<std::string> common = {"--config-file", config(), "SOLVER.MAX_ITER", "20",
+                                           "SOLVER.EMA", "0.9", "QUANTIZATION.TYPE", "lsq",
+                                           "QUANTIZATION.WBITS", "4", "QUANTIZATION.ABITS", "4",
+                                           // The kill falls between the two widths.
+                                           "QUANTIZATION.PROGRESSIVE", "[[0, 8, 8], [15, 4, 4]]"};
   auto whole = common;
   whole.insert(whole.end(), {"OUTPUT_DIR", output("whole")});
   const auto result = run_tool("train_net", whole);
