@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <variant>
+
 #include <torch/torch.h>
 
 namespace {
@@ -65,7 +67,8 @@ torch::Tensor PlainConvImpl::forward(const torch::Tensor& x) {
 
 torch::Tensor PlainConvImpl::convolve(const torch::Tensor& x, const torch::Tensor& weight) {
   const auto& options = conv->options;
-  const auto& padding = c10::get<torch::ExpandingArray<2>>(options.padding());
+  using std::get;  // of std::variant here, found beside c10::variant in LibTorch 1
+  const auto& padding = get<torch::ExpandingArray<2>>(options.padding());
   return torch::conv2d(x, weight, conv->bias, options.stride(), padding, options.dilation(),
                        options.groups());
 }
