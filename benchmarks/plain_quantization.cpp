@@ -1,7 +1,6 @@
 #include "plain_quantization.h"
 
 #include <cmath>
-
 #include <variant>
 
 #include <torch/torch.h>
