@@ -6,6 +6,10 @@ target_compile_options(ssdq_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -W
 if(SSDQ_WERROR)
   target_compile_options(ssdq_flags INTERFACE -Werror)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  # GCC 14 sees out-of-bounds copies in std::vector<bool> where LibTorch's autograd templates inline it.
+  target_compile_options(ssdq_flags INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
+endif()
 if(SSDQ_SANITIZE)
   add_compile_options(-fsanitize=${SSDQ_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SSDQ_SANITIZE})
