@@ -45,8 +45,7 @@ std::string describe(const Rule& rule) {
   if (rule.style == TextStyle::kDevice) return "one of auto, cpu, cuda, cuda:N";
   if (!rule.choices.empty()) return "one of " + join(rule.choices, ", ");
   if (!rule.least) return {};
-  std::string least =
-      fmt::format("{} {}", rule.least_excluded ? "above" : "at least", *rule.least);
+  std::string least = fmt::format("{} {}", rule.least_excluded ? "above" : "at least", *rule.least);
   if (rule.or_minus_one) return "-1 or " + least;
   if (!rule.most) return least;
   if (*rule.least == *rule.most) return fmt::format("{}", *rule.least);

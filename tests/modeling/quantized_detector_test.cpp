@@ -120,9 +120,9 @@ TEST_P(EachMethod, GivesFiniteGradientsToEveryParameter) {
 INSTANTIATE_TEST_SUITE_P(
     Methods, EachMethod,
     ::testing::Values(Setting{"dorefa", 8, 8}, Setting{"uniform", 4, 4}, Setting{"iao", 8, 8},
-                    Setting{"iao", 8, 8, {{"FOLD", "two_pass"}}}, Setting{"bwn", 3, 32},
-                    Setting{"bwn", 2, 2}, Setting{"lsq", 4, 4}, Setting{"lsq_plus", 4, 4},
-                    Setting{"pact", 4, 4}, Setting{"tqt", 8, 8}, Setting{"lqnet", 2, 2}),
+                      Setting{"iao", 8, 8, {{"FOLD", "two_pass"}}}, Setting{"bwn", 3, 32},
+                      Setting{"bwn", 2, 2}, Setting{"lsq", 4, 4}, Setting{"lsq_plus", 4, 4},
+                      Setting{"pact", 4, 4}, Setting{"tqt", 8, 8}, Setting{"lqnet", 2, 2}),
     [](const auto& given) {
       return given.param.type + "_w" + std::to_string(given.param.wbits) + "_a" +
              std::to_string(given.param.abits) + (given.param.options.empty() ? "" : "_options");
