@@ -87,7 +87,7 @@ torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tenso
   const torch::Tensor unquantized = convolve(x, weight);
   const auto [mean, variance] = batch_statistics(unquantized);
   update_running(*bn, mean.detach(), variance.detach(),
-                 static_cast<double>(unquantized.numel() / mean.numel()));
+                 static_cast<double>(unquantized.numel()) / static_cast<double>(mean.numel()));
   const torch::Tensor sigma = (variance + bn->options.eps()).sqrt();
   const torch::Tensor ratio = (bn->running_var + bn->options.eps()).sqrt() / sigma;
   const torch::Tensor shift = bn->bias - mean * bn->weight / sigma;
