@@ -25,6 +25,22 @@ torch::Tensor nonzero_step(const torch::Tensor& step) {
   return torch::where(step > 0, step, torch::ones_like(step));
 }
 
+LearnedStepOptions weight_options(const std::string& method, const QuantizationConfig& config) {
+  OptionReader reader(method, config.options);
+  LearnedStepOptions options;
+  options.by_channel =
+      reader.choice("WEIGHT_GRANULARITY", "tensor", {"tensor", "channel"}) == "channel";
+  options.scale_gradients = reader.flag("GRADIENT_SCALE", true);
+  reader.finish();
+  return options;
+}
+
+LearnedStepOptions activation_options(LearnedStepOptions options) {
+  options.is_weight = false;
+  options.by_channel = false;
+  return options;
+}
+
 class LearnedStepMethod : public QuantizationMethod {
  public:
   LearnedStepMethod(std::string name, const LearnedStepOptions& weights,
@@ -136,29 +152,14 @@ QuantizerReport LearnedStepQuantizerImpl::report() const {
 }
 
 std::shared_ptr<QuantizationMethod> make_lsq(const QuantizationConfig& config) {
-  OptionReader reader("lsq", config.options);
-  LearnedStepOptions weights;
-  weights.by_channel =
-      reader.choice("WEIGHT_GRANULARITY", "tensor", {"tensor", "channel"}) == "channel";
-  weights.scale_gradients = reader.flag("GRADIENT_SCALE", true);
-  reader.finish();
-  LearnedStepOptions activations = weights;
-  activations.is_weight = false;
-  activations.by_channel = false;
-  return std::make_shared<LearnedStepMethod>("lsq", weights, activations);
+  const LearnedStepOptions weights = weight_options("lsq", config);
+  return std::make_shared<LearnedStepMethod>("lsq", weights, activation_options(weights));
 }
 
 std::shared_ptr<QuantizationMethod> make_lsq_plus(const QuantizationConfig& config) {
-  OptionReader reader("lsq_plus", config.options);
-  LearnedStepOptions weights;
-  weights.by_channel =
-      reader.choice("WEIGHT_GRANULARITY", "tensor", {"tensor", "channel"}) == "channel";
-  weights.scale_gradients = reader.flag("GRADIENT_SCALE", true);
+  LearnedStepOptions weights = weight_options("lsq_plus", config);
   weights.start = StepStart::kThreeSigma;
-  reader.finish();
-  LearnedStepOptions activations = weights;
-  activations.is_weight = false;
-  activations.by_channel = false;
+  LearnedStepOptions activations = activation_options(weights);
   activations.with_offset = true;
   activations.start = StepStart::kExtremes;
   return std::make_shared<LearnedStepMethod>("lsq_plus", weights, activations);
