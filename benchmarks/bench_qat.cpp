@@ -109,6 +109,8 @@ class Training {
     if (!variant.plain && ssdq::use_channels_last(experiment)) {
       images_ = images_.contiguous(torch::MemoryFormat::ChannelsLast);
     }
+    const torch::NoGradGuard no_grad;
+    loss();  // sets the ranges, as calibration does before the first step
   }
 
   torch::Tensor loss() {

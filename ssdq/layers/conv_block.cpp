@@ -5,6 +5,7 @@
 
 #include <torch/torch.h>
 
+#include "ssdq/layers/batch_norm_activation.h"
 #include "ssdq/layers/functional.h"
 
 namespace ssdq {
@@ -20,17 +21,6 @@ torch::Tensor map_of(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
 std::pair<torch::Tensor, torch::Tensor> batch_statistics(const torch::Tensor& y) {
   const torch::Tensor wide = y.to(torch::kFloat);
   return {wide.mean({0, 2, 3}), wide.var({0, 2, 3}, /*unbiased=*/false)};
-}
-
-// What a batch norm in training does to its running statistics; `count` numbers for each channel.
-void update_running(torch::nn::BatchNorm2dImpl& bn, const torch::Tensor& mean,
-                    const torch::Tensor& variance, double count) {
-  const torch::NoGradGuard no_grad;
-  bn.num_batches_tracked.add_(1);
-  const double newest = bn.options.momentum().value_or(
-      1 / static_cast<double>(bn.num_batches_tracked.item<int64_t>()));
-  bn.running_mean.lerp_(mean, newest);
-  bn.running_var.lerp_(variance * (count / std::max(count - 1, 1.0)), newest);
 }
 
 }  // namespace
@@ -86,27 +76,33 @@ torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tenso
   }
   const torch::Tensor unquantized = convolve(x, weight);
   const auto [mean, variance] = batch_statistics(unquantized);
-  update_running(*bn, mean.detach(), variance.detach(),
-                 static_cast<double>(unquantized.numel()) / static_cast<double>(mean.numel()));
+  update_running_statistics(
+      *bn, mean.detach(), variance.detach(),
+      static_cast<double>(unquantized.numel()) / static_cast<double>(mean.numel()));
   const torch::Tensor sigma = (variance + bn->options.eps()).sqrt();
   const torch::Tensor ratio = (bn->running_var + bn->options.eps()).sqrt() / sigma;
   const torch::Tensor shift = bn->bias - mean * bn->weight / sigma;
   return convolve(input, effective_weight()) * map_of(ratio) + map_of(shift);
 }
 
+bool ConvBlockImpl::can_quantize_output() const {
+  const Activation activation = options_.conv.activation;
+  return !bn.is_empty() && options_.folding == BatchNormFolding::kNone &&
+         (activation == Activation::kLinear || activation == Activation::kRelu ||
+          activation == Activation::kRelu6);
+}
+
 torch::Tensor ConvBlockImpl::forward(const torch::Tensor& x) {
   const Conv& conv = options_.conv;
-  const torch::Tensor input = options_.input_quantizer ? options_.input_quantizer->forward(x) : x;
-  torch::Tensor y;
-  if (folds_first()) {
-    y = two_pass(x, input);
-  } else {
-    y = convolve(input, effective_weight());
-    if (!bn.is_empty()) {
-      y = bn->forward(y);
-    }
+  const bool quantizes = options_.input_quantizer && !options_.input_is_quantized;
+  const torch::Tensor input = quantizes ? options_.input_quantizer->forward(x) : x;
+  if (!folds_first() && !bn.is_empty()) {
+    return batch_norm_activation(convolve(input, effective_weight()), bn,
+                                 {conv.activation, conv.leaky_slope, output_quantizer_});
   }
-  return activate_fresh(std::move(y), conv.activation, conv.leaky_slope);
+  torch::Tensor y = folds_first() ? two_pass(x, input) : convolve(input, effective_weight());
+  y = activate_fresh(std::move(y), conv.activation, conv.leaky_slope);
+  return output_quantizer_ ? output_quantizer_->forward(y) : y;
 }
 
 void ConvBlockImpl::fold_batch_norm() {

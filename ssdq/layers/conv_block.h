@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <torch/nn/module.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/pimpl.h>
@@ -12,13 +14,16 @@ namespace ssdq {
 struct ConvBlockOptions {
   int64_t in_channels = 0;
   Conv conv;
-  QuantizerPtr weight_quantizer;  // null: none
-  QuantizerPtr input_quantizer;   // null: none
+  QuantizerPtr weight_quantizer;    // null: none
+  QuantizerPtr input_quantizer;     // null: none
+  bool input_is_quantized = false;  // the block in front applies input_quantizer
   BatchNormFolding folding = BatchNormFolding::kNone;
 };
 
 // Input quantizer, convolution with quantized weight, batch norm, activation: one Conv node of the
-// graph. forward() maps [N, in_channels, H, W] to [N, out_channels, H', W'].
+// graph. A block whose output goes to one other block only may apply that one's input quantizer on
+// the way (quantize_output), which saves passes over memory and changes no number. forward() maps
+// [N, in_channels, H, W] to [N, out_channels, H', W'].
 //
 // With kTwoPass folding the weight is quantized after the scale of the batch norm has been put into
 // it, w' = w gamma / sqrt(running variance + eps). In training a convolution of the float input and
@@ -44,6 +49,10 @@ class ConvBlockImpl : public torch::nn::Module {
   // without a batch norm.
   void fold_batch_norm();
 
+  // Whether quantize_output saves anything here.
+  bool can_quantize_output() const;
+  void quantize_output(QuantizerPtr quantizer) { output_quantizer_ = std::move(quantizer); }
+
   const Conv& conv() const { return options_.conv; }
 
   torch::Tensor weight, bias;
@@ -57,6 +66,7 @@ class ConvBlockImpl : public torch::nn::Module {
   torch::Tensor running_scale() const;
 
   ConvBlockOptions options_;
+  QuantizerPtr output_quantizer_;  // registered by the block behind
 };
 TORCH_MODULE(ConvBlock);
 

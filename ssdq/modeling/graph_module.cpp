@@ -71,10 +71,24 @@ struct GraphModuleImpl::StepBuilder {
       options.input_quantizer = method->activation_quantizer(
           {plan->abits, plan->input_signed || before_relu, in_channels, node.name});
       options.folding = method->batch_norm_folding();
+      hand_back(options);
     }
     ConvBlock block(std::move(options));
     self.convolutions_.emplace_back(node.name, block);
+    self.blocks_.emplace(id, block);
     return owned(block);
+  }
+
+  // Lets the block in front apply the input quantizer where nobody else sees its output.
+  void hand_back(ConvBlockOptions& options) {
+    const NodeId source = node.inputs.front();
+    const auto block = self.blocks_.find(source);
+    if (options.input_quantizer && options.folding == BatchNormFolding::kNone &&
+        block != self.blocks_.end() && self.uses_[source] == 1 && !self.withheld(source) &&
+        block->second->can_quantize_output()) {
+      block->second->quantize_output(options.input_quantizer);
+      options.input_is_quantized = true;
+    }
   }
 
   Step operator()(const Pool& options) {
@@ -130,6 +144,15 @@ GraphModuleImpl::GraphModuleImpl(Graph graph, const std::vector<Shape>& shapes,
       pre_activations_(plan_pre_activations(graph_, binarized(quantization))) {
   const size_t count = graph_.nodes.size();
   SSDQ_CHECK(shapes.size() == count, "{} shapes for a graph of {} nodes", shapes.size(), count);
+  uses_.resize(count);
+  for (const Node& node : graph_.nodes) {
+    for (const NodeId input : node.inputs) {
+      ++uses_[input];
+    }
+  }
+  for (const NodeId id : wanted_) {
+    ++uses_[id];
+  }
   std::vector<size_t> last_use(count);
   for (size_t i = 0; i < count; ++i) {
     const Node& node = graph_.nodes[i];

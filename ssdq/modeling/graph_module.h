@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -62,6 +63,8 @@ class GraphModuleImpl : public torch::nn::Module {
   std::vector<Step> steps_;                   // by node
   std::vector<std::vector<NodeId>> expired_;  // by node: outputs not needed after it
   std::vector<std::pair<std::string, ConvBlock>> convolutions_;
+  std::map<NodeId, ConvBlock> blocks_;
+  std::vector<int> uses_;  // by node: as an input or as a wanted output
 };
 TORCH_MODULE(GraphModule);
 

@@ -31,11 +31,6 @@ void register_quantizers(QuantizerRegistry& registry) {
   registry.add("lqnet", "learned non-uniform levels", make_lqnet);
 }
 
-std::shared_ptr<QuantizationMethod> build_quantization_method(const QuantizerRegistry& registry,
-                                                              const QuantizationConfig& config) {
-  return quantization_enabled(config) ? registry.create(config.type, config) : nullptr;
-}
-
 QuantizationMethods quantization_methods(const QuantizerRegistry& registry,
                                          const QuantizationConfig& config) {
   if (!quantization_enabled(config)) return {};

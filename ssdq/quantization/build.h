@@ -9,10 +9,6 @@ namespace ssdq {
 // The methods that come with SSDQ.
 void register_quantizers(QuantizerRegistry& registry);
 
-// The method that `config.type` names, or null for "none" and "no".
-std::shared_ptr<QuantizationMethod> build_quantization_method(const QuantizerRegistry& registry,
-                                                              const QuantizationConfig& config);
-
 // Makes the methods that a plan names: `config` with the plan's type and options, one method for
 // each of the two. Empty when quantization is not enabled. Keeps a reference to `registry`.
 QuantizationMethods quantization_methods(const QuantizerRegistry& registry,

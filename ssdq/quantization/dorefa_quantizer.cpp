@@ -79,18 +79,23 @@ QuantizerReport DoReFaWeightQuantizerImpl::report() const {
   return {spec().bits, "per tensor, tanh", "[-1, 1]"};
 }
 
-torch::Tensor DoReFaActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+std::optional<FakeQuantization> DoReFaActivationQuantizerImpl::affine(
+    c10::IntArrayRef /*sizes*/) const {
   const double levels = std::exp2(spec().bits - (spec().is_signed ? 1 : 0)) - 1;
-  const auto number = [&](double value) {
-    return torch::full({}, value, torch::TensorOptions(torch::kDouble).device(x.device()));
-  };
-  AffineCode code;
+  const auto number = [](double value) { return torch::full({}, value, torch::kDouble); };
+  FakeQuantization result;
+  AffineCode& code = result.code;
   code.step = number(1 / options_.scale);
   code.gain = levels;
   code.low = number(spec().is_signed ? -levels : 0);
   code.high = number(levels);
   code.output_scale = options_.rescale_output ? 1 : options_.scale;
-  return fake_quantize(x, code, code.output_scale);
+  result.slope = code.output_scale;
+  return result;
+}
+
+torch::Tensor DoReFaActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+  return fake_quantize(x, *affine(x.sizes()));
 }
 
 QuantizerReport DoReFaActivationQuantizerImpl::report() const {

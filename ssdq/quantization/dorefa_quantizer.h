@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ssdq/quantization/quantizer.h"
@@ -44,6 +45,8 @@ class DoReFaActivationQuantizerImpl : public QuantizerImpl {
 
  protected:
   torch::Tensor quantize(const torch::Tensor& x) override;
+  std::optional<FakeQuantization> affine(c10::IntArrayRef sizes) const override;
+  Observation observation() const override { return Observation::kNothing; }
 
  private:
   DoReFaActivationOptions options_;

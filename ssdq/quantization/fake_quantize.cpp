@@ -1,11 +1,10 @@
 #include "ssdq/quantization/fake_quantize.h"
 
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include <torch/torch.h>
 
+#include "ssdq/quantization/affine_rows.h"
 #include "ssdq/quantization/bit_mask.h"
 
 namespace ssdq {
@@ -14,40 +13,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-// The kernels' view of a code.
-std::vector<AffineRow> affine_rows(const AffineCode& code) {
-  const torch::Tensor step = float_values(code.step), low = float_values(code.low),
-                      high = float_values(code.high);
-  const torch::Tensor offset = code.offset.defined() ? float_values(code.offset) : torch::Tensor();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::vector<AffineRow> rows(static_cast<size_t>(step.numel()));
-  for (size_t i = 0; i < rows.size(); ++i) {
-    AffineRow& row = rows[i];
-    row.step = step.data_ptr<float>()[i];
-    row.offset = offset.defined() ? offset.data_ptr<float>()[i] : 0.0F;
-    row.low = row.inside_low = low.data_ptr<float>()[low.numel() == 1 ? 0 : i];
-    row.high = row.inside_high = high.data_ptr<float>()[high.numel() == 1 ? 0 : i];
-    row.gain = static_cast<float>(code.gain);
-    row.out_step =
-        static_cast<float>(static_cast<double>(row.step) * code.output_scale / code.gain);
-    if (code.edge == Edge::kStrict) {
-      row.inside_low = std::nextafter(row.low, kInfinity);
-    }
-    if (code.edge == Edge::kStrict || code.edge == Edge::kHalfOpen) {
-      row.inside_high = std::nextafter(row.high, -kInfinity);
-    }
-    if (code.edge == Edge::kRounded) {
-      const auto is_odd = [](float value) { return std::fmod(value, 2.0F) != 0; };
-      row.inside_low = row.low - 0.5F;
-      row.inside_high = row.high + 0.5F;
-      row.inside_low = is_odd(row.low) ? std::nextafter(row.inside_low, kInfinity) : row.inside_low;
-      row.inside_high =
-          is_odd(row.high) ? std::nextafter(row.inside_high, -kInfinity) : row.inside_high;
-    }
-  }
-  return rows;
-}
 
 // v of a code, where the gradient passes, and where v lies above.
 struct Position {
@@ -264,6 +229,18 @@ torch::Tensor fake_quantize_learned(const torch::Tensor& x, const AffineCode& co
   // LibTorch's functions take no undefined tensors.
   const torch::Tensor offset = code.offset.defined() ? code.offset : torch::empty({0});
   return LearnedFunction::apply(x, code.step, offset, code, gradient_scale);
+}
+
+torch::Tensor fake_quantize(const torch::Tensor& x, const FakeQuantization& quantization) {
+  switch (quantization.learned) {
+    case Learned::kNothing:
+      break;
+    case Learned::kClip:
+      return fake_quantize_clipped(x, quantization.alpha, quantization.code, quantization.decay);
+    case Learned::kStep:
+      return fake_quantize_learned(x, quantization.code, quantization.gradient_scale);
+  }
+  return fake_quantize(x, quantization.code, quantization.slope);
 }
 
 }  // namespace ssdq

@@ -55,6 +55,20 @@ torch::Tensor fake_quantize_clipped(const torch::Tensor& x, const torch::Tensor&
 torch::Tensor fake_quantize_learned(const torch::Tensor& x, const AffineCode& code,
                                     double gradient_scale);
 
+enum class Learned { kNothing, kClip, kStep };
+
+// One of the three functions above with all but x. It can be handed to an operator that applies it
+// on the way (layers/batch_norm_activation.h).
+struct FakeQuantization {
+  AffineCode code;
+  Learned learned = Learned::kNothing;
+  double slope = 1;           // kNothing
+  torch::Tensor alpha;        // kClip
+  double decay = 0;           // kClip
+  double gradient_scale = 1;  // kStep
+};
+torch::Tensor fake_quantize(const torch::Tensor& x, const FakeQuantization& quantization);
+
 // y = |x| > threshold ? magnitude sign(x) : 0 with sign(0) = 1; rows. With `clipped` the gradient
 // passes where |x| < 1, otherwise everywhere.
 torch::Tensor fake_quantize_sign(const torch::Tensor& x, const torch::Tensor& magnitude,

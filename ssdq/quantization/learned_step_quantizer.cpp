@@ -80,7 +80,7 @@ LearnedStepQuantizerImpl::LearnedStepQuantizerImpl(TensorSpec spec,
 }
 
 void LearnedStepQuantizerImpl::observe(const torch::Tensor& x) {
-  if (has_range() && mode().quantize) {
+  if (observation() == Observation::kNothing) {
     return;
   }
   const TensorMoments found = moments(x, options_.by_channel);
@@ -119,15 +119,27 @@ AffineCode LearnedStepQuantizerImpl::code() const {
   return code;
 }
 
-torch::Tensor LearnedStepQuantizerImpl::quantize(const torch::Tensor& x) {
+std::optional<FakeQuantization> LearnedStepQuantizerImpl::affine(c10::IntArrayRef sizes) const {
   require_range();
-  double gradient_scale = 1;
+  FakeQuantization result;
+  result.code = code();
+  result.learned = Learned::kStep;
   if (options_.scale_gradients) {
+    const int64_t count = c10::multiply_integers(sizes);
     const auto sharing =
-        static_cast<double>(options_.is_weight ? x.numel() / step_.numel() : x.numel() / x.size(0));
-    gradient_scale = 1 / std::sqrt(sharing * codes(spec(), options_.with_offset, spec().bits).high);
+        static_cast<double>(count / (options_.is_weight ? step_.numel() : sizes[0]));
+    result.gradient_scale =
+        1 / std::sqrt(sharing * codes(spec(), options_.with_offset, spec().bits).high);
   }
-  return fake_quantize_learned(x, code(), gradient_scale);
+  return result;
+}
+
+torch::Tensor LearnedStepQuantizerImpl::quantize(const torch::Tensor& x) {
+  return fake_quantize(x, *affine(x.sizes()));
+}
+
+Observation LearnedStepQuantizerImpl::observation() const {
+  return has_range() && mode().quantize ? Observation::kNothing : Observation::kTensor;
 }
 
 void LearnedStepQuantizerImpl::convert(int from, int to) {

@@ -40,7 +40,7 @@ PactActivationQuantizerImpl::PactActivationQuantizerImpl(TensorSpec spec,
 }
 
 void PactActivationQuantizerImpl::observe(const torch::Tensor& x) {
-  if (has_range() && mode().quantize) {
+  if (observation() == Observation::kNothing) {
     return;
   }
   const double weight = count_observation();
@@ -64,9 +64,23 @@ AffineCode PactActivationQuantizerImpl::code() const {
   return code;
 }
 
-torch::Tensor PactActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+std::optional<FakeQuantization> PactActivationQuantizerImpl::affine(
+    c10::IntArrayRef /*sizes*/) const {
   require_range();
-  return fake_quantize_clipped(x, alpha_, code(), options_.decay);
+  FakeQuantization result;
+  result.code = code();
+  result.learned = Learned::kClip;
+  result.alpha = alpha_;
+  result.decay = options_.decay;
+  return result;
+}
+
+torch::Tensor PactActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+  return fake_quantize(x, *affine(x.sizes()));
+}
+
+Observation PactActivationQuantizerImpl::observation() const {
+  return has_range() && mode().quantize ? Observation::kNothing : Observation::kTensor;
 }
 
 QuantizerReport PactActivationQuantizerImpl::report() const {

@@ -2,7 +2,6 @@
 
 #include <torch/torch.h>
 
-#include "ssdq/quantization/fake_quantize.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -15,9 +14,26 @@ torch::Tensor QuantizerImpl::forward(const torch::Tensor& x) {
     }
     return mode_.quantize ? quantize(x) : x;
   } catch (const NonFinite& error) {
-    fail("{}: a tensor to quantize {}; lower SOLVER.LR or set SOLVER.CLIP_GRADIENTS", spec_.node,
-         error.what());
+    refuse(error);
   }
+}
+
+Observation QuantizerImpl::wanted() const {
+  return is_training() && mode_.observe ? observation() : Observation::kNothing;
+}
+
+void QuantizerImpl::show_extremes(const torch::Tensor& min, const torch::Tensor& max) {
+  const torch::NoGradGuard no_grad;
+  follow(min, max);
+}
+
+std::optional<FakeQuantization> QuantizerImpl::function(c10::IntArrayRef sizes) {
+  return mode_.quantize ? affine(sizes) : std::nullopt;
+}
+
+void QuantizerImpl::refuse(const NonFinite& error) const {
+  fail("{}: a tensor to quantize {}; lower SOLVER.LR or set SOLVER.CLIP_GRADIENTS", spec_.node,
+       error.what());
 }
 
 }  // namespace ssdq

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include <torch/types.h>
 
 #include "ssdq/config/config.h"
+#include "ssdq/quantization/fake_quantize.h"
 
 namespace ssdq {
 
@@ -33,6 +35,9 @@ struct QuantizerReport {
   std::string range;
 };
 
+// What a quantizer wants to see of the next tensor before it quantizes it.
+enum class Observation { kNothing, kExtremes, kTensor };
+
 // Maps a float tensor of any shape to the values its code can hold, same shape and dtype, with a
 // straight-through gradient. In training forward() first lets the range follow the data; eval()
 // never moves a range. Ranges are buffers or parameters, so checkpoints carry them.
@@ -43,6 +48,15 @@ class QuantizerImpl : public torch::nn::Module {
   // Throws Error naming the node for infinities and NaN (on a GPU, which does not wait for the
   // answer, the result is NaN instead), and in evaluation when there is no range yet.
   torch::Tensor forward(const torch::Tensor& x);
+
+  // For an operator that quantizes its result on the way, instead of forward(): what to show first;
+  // to show it, with the extremes of the tensor (kExtremes); and the function of a tensor of these
+  // sizes, or nothing when forward() is needed.
+  Observation wanted() const;
+  void show_extremes(const torch::Tensor& min, const torch::Tensor& max);
+  std::optional<FakeQuantization> function(c10::IntArrayRef sizes);
+  // Throws the Error of forward() for a tensor that is not finite.
+  [[noreturn]] void refuse(const NonFinite& error) const;
 
   void set_mode(QuantizerMode mode) { mode_ = mode; }
   const QuantizerMode& mode() const { return mode_; }
@@ -58,6 +72,13 @@ class QuantizerImpl : public torch::nn::Module {
   // Moves the range towards `x`. Called before quantize() in training, without gradients.
   virtual void observe(const torch::Tensor& /*x*/) {}
   virtual torch::Tensor quantize(const torch::Tensor& x) = 0;
+
+  // What observe() would look at now (all of it, unless quantize() is an affine code), and the same
+  // as observe() with extremes alone.
+  virtual Observation observation() const { return Observation::kTensor; }
+  virtual void follow(const torch::Tensor& /*min*/, const torch::Tensor& /*max*/) {}
+  // quantize() as a function of a tensor of these sizes where it is an affine code for the tensor.
+  virtual std::optional<FakeQuantization> affine(c10::IntArrayRef /*sizes*/) const { return {}; }
 
  private:
   TensorSpec spec_;

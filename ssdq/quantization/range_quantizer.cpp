@@ -103,9 +103,13 @@ RangeActivationQuantizerImpl::RangeActivationQuantizerImpl(TensorSpec spec,
 
 void RangeActivationQuantizerImpl::observe(const torch::Tensor& x) {
   const TensorMoments found = moments(x, false);
+  follow(found.min, found.max);
+}
+
+void RangeActivationQuantizerImpl::follow(const torch::Tensor& min, const torch::Tensor& max) {
   const double weight = has_range() ? options_.momentum : 1.0;
-  min_.lerp_(found.min, weight);
-  max_.lerp_(found.max, weight);
+  min_.lerp_(min, weight);
+  max_.lerp_(max, weight);
   count_observation();
 }
 
@@ -123,9 +127,16 @@ AffineCode RangeActivationQuantizerImpl::code() const {
   return code;
 }
 
-torch::Tensor RangeActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+std::optional<FakeQuantization> RangeActivationQuantizerImpl::affine(
+    c10::IntArrayRef /*sizes*/) const {
   require_range();
-  return fake_quantize(x, code());
+  FakeQuantization result;
+  result.code = code();
+  return result;
+}
+
+torch::Tensor RangeActivationQuantizerImpl::quantize(const torch::Tensor& x) {
+  return fake_quantize(x, *affine(x.sizes()));
 }
 
 QuantizerReport RangeActivationQuantizerImpl::report() const {

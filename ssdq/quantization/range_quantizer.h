@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "ssdq/quantization/fake_quantize.h"
 #include "ssdq/quantization/ranged_quantizer.h"
@@ -44,6 +45,9 @@ class RangeActivationQuantizerImpl : public RangedQuantizerImpl {
  protected:
   void observe(const torch::Tensor& x) override;
   torch::Tensor quantize(const torch::Tensor& x) override;
+  std::optional<FakeQuantization> affine(c10::IntArrayRef sizes) const override;
+  Observation observation() const override { return Observation::kExtremes; }
+  void follow(const torch::Tensor& min, const torch::Tensor& max) override;
 
  private:
   AffineCode code() const;

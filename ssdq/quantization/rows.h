@@ -8,8 +8,8 @@
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include "ssdq/kernels/dispatch.h"
 #include "ssdq/quantization/fake_quantize.h"
-#include "ssdq/quantization/kernels/kernels.h"
 
 namespace ssdq {
 
@@ -31,27 +31,10 @@ inline Rows rows_of(const torch::Tensor& x, const torch::Tensor& parameter) {
   return {count, x.numel() / std::max<int64_t>(count, 1)};
 }
 
-inline bool is_fused(const torch::Tensor& x) {
-  return x.device().is_cpu() &&
-         (x.scalar_type() == torch::kFloat || x.scalar_type() == torch::kBFloat16);
-}
-
 // Rows must lie one after the other.
 inline torch::Tensor dense(const torch::Tensor& x, const Rows& rows) {
   const bool ordered = rows.count == 1 || x.stride(0) == rows.length;
   return x.is_non_overlapping_and_dense() && ordered ? x : x.contiguous();
-}
-
-// body(typed kernels, pointer type) for the type of `x`.
-template <typename Body>
-auto with_type(const torch::Tensor& x, Body body) {
-  return x.scalar_type() == torch::kFloat ? body(kernels().f32, static_cast<float*>(nullptr))
-                                          : body(kernels().bf16, static_cast<uint16_t*>(nullptr));
-}
-
-template <typename T>
-T* data(const torch::Tensor& x) {
-  return static_cast<T*>(x.data_ptr());
 }
 
 // body(row, first, count, chunk) on LibTorch's threads; chunks are numbered in memory order.

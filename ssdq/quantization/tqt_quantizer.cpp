@@ -40,7 +40,7 @@ TqtQuantizerImpl::TqtQuantizerImpl(TensorSpec spec, const TqtOptions& options)
 }
 
 void TqtQuantizerImpl::observe(const torch::Tensor& x) {
-  if (has_range() && mode().quantize) {
+  if (observation() == Observation::kNothing) {
     return;
   }
   const TensorMoments found = moments(x, false);
@@ -64,17 +64,26 @@ AffineCode TqtQuantizerImpl::code() const {
   return code;
 }
 
-torch::Tensor TqtQuantizerImpl::quantize(const torch::Tensor& x) {
+std::optional<FakeQuantization> TqtQuantizerImpl::affine(c10::IntArrayRef sizes) const {
   require_range();
-  const AffineCode code = this->code();
-  double gradient_scale = 1;
+  FakeQuantization result;
+  result.code = code();
+  result.learned = Learned::kStep;
   if (options_.scale_gradients) {
-    const auto sharing =
-        static_cast<double>(options_.is_weight ? x.numel() : x.numel() / x.size(0));
+    const int64_t count = c10::multiply_integers(sizes);
+    const auto sharing = static_cast<double>(options_.is_weight ? count : count / sizes[0]);
     const double high = std::exp2(spec().bits - (spec().is_signed ? 1 : 0)) - 1;
-    gradient_scale = 1 / std::sqrt(sharing * high);
+    result.gradient_scale = 1 / std::sqrt(sharing * high);
   }
-  return fake_quantize_learned(x, code, gradient_scale);
+  return result;
+}
+
+torch::Tensor TqtQuantizerImpl::quantize(const torch::Tensor& x) {
+  return fake_quantize(x, *affine(x.sizes()));
+}
+
+Observation TqtQuantizerImpl::observation() const {
+  return has_range() && mode().quantize ? Observation::kNothing : Observation::kTensor;
 }
 
 QuantizerReport TqtQuantizerImpl::report() const {

@@ -115,7 +115,7 @@ std::shared_ptr<QuantizationMethod> method_of(const std::string& type, const Opt
   QuantizationConfig config;
   config.type = type;
   config.options = given;
-  return build_quantization_method(registry, config);
+  return registry.create(config.type, config);
 }
 
 ConvBlockOptions quantized_by(const QuantizationMethod& method, const Conv& conv, int bits) {

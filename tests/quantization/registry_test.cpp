@@ -19,16 +19,16 @@ QuantizationConfig with_type(const std::string& type) {
 TEST(QuantizerRegistry, FindsMethodsInAnyCaseAndNoneAsNull) {
   QuantizerRegistry registry;
   register_quantizers(registry);
-  EXPECT_NE(build_quantization_method(registry, with_type("DoReFa")), nullptr);
-  EXPECT_EQ(build_quantization_method(registry, with_type("no")), nullptr);
-  EXPECT_EQ(build_quantization_method(registry, with_type("None")), nullptr);
+  EXPECT_NE(quantization_methods(registry, with_type("DoReFa"))("DoReFa", {}), nullptr);
+  EXPECT_FALSE(quantization_methods(registry, with_type("no")));
+  EXPECT_FALSE(quantization_methods(registry, with_type("None")));
 }
 
 TEST(QuantizerRegistry, NamesTheKnownMethodsForAnUnknownOne) {
   QuantizerRegistry registry;
   register_quantizers(registry);
   try {
-    build_quantization_method(registry, with_type("doreffa"));
+    quantization_methods(registry, with_type("doreffa"))("doreffa", {});
     FAIL();
   } catch (const ConfigError& error) {
     EXPECT_NE(std::string(error.what()).find("unknown name 'doreffa'"), std::string::npos);

@@ -47,6 +47,49 @@ struct LevelTable {
   double* sums = nullptr;
 };
 
+// Rows of `width` numbers, one after the other, `n` numbers in all (the last row may be short);
+// each column has parameters of its own. a = min(max(scale x + shift, low), high); a gradient
+// passes where a is none of the two. With a code, a is fake quantized after that.
+struct Columns {
+  int64_t n = 0, width = 0;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  float low = 0, high = 0;
+  const AffineRow* code = nullptr;
+};
+
+// What is summed for the parameters of a code: nothing, the gradients on both sides of its clamp,
+// or those of its step and offset.
+enum class CodeGradient { kNone, kClip, kStep };
+
+// Each column's sum of g' and of g' (x - mean), added to, with g' the gradient that passes.
+struct ColumnSums {
+  const float* mean = nullptr;
+  double* sum = nullptr;
+  double* product = nullptr;
+};
+
+// gx = scale g' + slope (x - mean) + constant of a column.
+struct ColumnGradient {
+  const float* mean = nullptr;
+  const float* slope = nullptr;
+  const float* constant = nullptr;
+};
+
+// Sums of a code with gradients: above and below the clamp, or for step and offset.
+struct CodeSums {
+  double first = 0, second = 0;
+};
+
+// Each column's sum of x - pivot, of its square, and its extremes; added to.
+struct ColumnMoments {
+  const float* pivot = nullptr;
+  double* sum = nullptr;
+  double* squares = nullptr;
+  float* min = nullptr;  // null: no extremes
+  float* max = nullptr;
+};
+
 // Single-threaded loops over `n` contiguous numbers; T is float or uint16_t, the bits of a
 // bfloat16. A mask holds one bit for each number, lowest bit first, in whole groups of 16; it may
 // be null. Those that return bool say whether all inputs were finite.
@@ -74,6 +117,18 @@ struct TypedKernels {
 
   // The nearest level, the lower of two equally near; inside: between the outer levels.
   bool (*nearest_level)(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTable& table);
+
+  void (*column_moments)(const T* x, int64_t n, int64_t width, const ColumnMoments& moments);
+
+  // y = a, quantized if there is a code; the result says whether every a was finite.
+  bool (*column_affine)(const T* x, T* y, const Columns& columns);
+
+  // `slope`: what the code multiplies the gradient by.
+  CodeSums (*column_gradient_sums)(const T* x, const T* g, const Columns& columns,
+                                   const ColumnSums& sums, CodeGradient rule, float slope);
+
+  void (*column_gradient)(const T* x, const T* g, T* gx, const Columns& columns,
+                          const ColumnGradient& gradient, float slope);
 };
 
 struct Kernels {

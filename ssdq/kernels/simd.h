@@ -5,9 +5,9 @@
 // so that no code of a wider instruction set can end up in another one.
 
 #if defined(__AVX512F__)
-#include "ssdq/quantization/kernels/simd_avx512.h"
+#include "ssdq/kernels/simd_avx512.h"
 #elif defined(__AVX2__)
-#include "ssdq/quantization/kernels/simd_avx2.h"
+#include "ssdq/kernels/simd_avx2.h"
 #else
-#include "ssdq/quantization/kernels/simd_portable.h"
+#include "ssdq/kernels/simd_portable.h"
 #endif

@@ -1,4 +1,4 @@
-#include "ssdq/quantization/kernels/kernels_impl.h"
+#include "ssdq/kernels/kernels_impl.h"
 
 namespace ssdq {
 

@@ -1,4 +1,4 @@
-#include "ssdq/quantization/kernels/kernels.h"
+#include "ssdq/kernels/kernels.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,77 +2,14 @@
 
 #include <cfloat>
 
-#include "ssdq/quantization/kernels/kernels.h"
-#include "ssdq/quantization/kernels/simd.h"
+#include "ssdq/kernels/column_kernels_impl.h"
+#include "ssdq/kernels/kernels.h"
+#include "ssdq/kernels/vector_loops.h"
 
-// The loops of kernels.h, compiled once for each instruction set. They call nothing of the standard
-// library: a template instantiated here for a wide instruction set could be the one that the linker
-// keeps for the whole program.
+// The loops of kernels.h over flat arrays.
 
 namespace ssdq {
 namespace {
-
-// The bodies of the loops are lambdas used twice, which compilers would otherwise call, with their
-// sums in memory.
-#define SSDQ_INLINE __attribute__((always_inline))
-
-constexpr int64_t kBlock = 64 * kLanes;  // sums are kept in float over a block, then in double
-
-inline int64_t block_end(int64_t begin, int64_t n) {
-  return n - begin < kBlock ? n : begin + kBlock;
-}
-
-// The last vector of a row is read into and written from a buffer of full length.
-template <typename T>
-Vec load_some(const T* p, int64_t count, T fill) {
-  T buffer[kLanes];
-  for (int64_t i = 0; i < kLanes; ++i) {
-    buffer[i] = i < count ? p[i] : fill;
-  }
-  return Vec::load(buffer);
-}
-
-template <typename T>
-SSDQ_INLINE inline Vec load(const T* p, int64_t count) {
-  return count == kLanes ? Vec::load(p) : load_some(p, count, T{});
-}
-
-template <typename T>
-SSDQ_INLINE inline void store(Vec v, T* p, int64_t count) {
-  if (count == kLanes) {
-    v.store(p);
-    return;
-  }
-  T buffer[kLanes];
-  v.store(buffer);
-  for (int64_t i = 0; i < count; ++i) {
-    p[i] = buffer[i];
-  }
-}
-
-// body(index, how many) for each vector.
-template <typename Body>
-SSDQ_INLINE inline void for_vectors(int64_t begin, int64_t end, Body body) {
-  int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) {
-    body(i, int64_t{kLanes});
-  }
-  if (i < end) {
-    body(i, end - i);
-  }
-}
-
-inline double total(Vec v) {
-  float lanes[kLanes];
-  v.store(lanes);
-  double sum = 0;
-  for (const float lane : lanes) {
-    sum += static_cast<double>(lane);
-  }
-  return sum;
-}
-
-inline Mask finite(Vec x) { return abs(x) <= Vec::all(FLT_MAX); }
 
 template <typename T, bool kMask>
 bool affine_loop(const T* x, T* y, uint8_t* inside, uint8_t* above, int64_t n,
@@ -280,8 +217,18 @@ bool nearest_level(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTabl
 
 template <typename T>
 TypedKernels<T> typed() {
-  return {affine<T>,       clamp<T>, masked_gradient<T>, learned_gradient<T>, moments<T>,
-          ternary_sums<T>, sign<T>,  nearest_level<T>};
+  return {affine<T>,
+          clamp<T>,
+          masked_gradient<T>,
+          learned_gradient<T>,
+          moments<T>,
+          ternary_sums<T>,
+          sign<T>,
+          nearest_level<T>,
+          column_moments<T>,
+          column_affine<T>,
+          column_gradient_sums<T>,
+          column_gradient<T>};
 }
 
 }  // namespace
