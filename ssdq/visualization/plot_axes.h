@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <opencv2/core.hpp>
+
+namespace ssdq {
+
+struct PlotRange {
+  double low = 0, high = 1;
+};
+
+struct PlotOptions {
+  cv::Size size{900, 720};  // pixels of the whole picture
+  std::string title, x_label, y_label;
+  PlotRange x, y;
+};
+
+// Round numbers that divide the range into about `count` parts, inside it, rising.
+std::vector<double> round_ticks(PlotRange range, int count);
+
+// An empty plot: white ground, title, axes with round numbers, grid. RGB.
+class PlotAxes {
+ public:
+  // Throws Error when a range is empty or not finite, or the picture is too small for axes.
+  explicit PlotAxes(PlotOptions options);
+
+  // Pixel of a point; outside of inside() for points out of range.
+  cv::Point2d pixel(double x, double y) const;
+  const cv::Rect& inside() const { return inside_; }
+
+  cv::Mat& image() { return image_; }
+  // What is drawn on this shows inside the axes only. Pixels relative to inside().
+  cv::Mat canvas() { return image_(inside_); }
+
+  // A line of the legend in the upper right corner, below the earlier ones.
+  void add_legend(const std::string& text, const cv::Scalar& color);
+
+ private:
+  void draw_axes();
+  void text(const std::string& text, const cv::Point& center, double scale);
+
+  PlotOptions options_;
+  cv::Rect inside_;
+  cv::Mat image_;
+  int legend_lines_ = 0;
+};
+
+}  // namespace ssdq
