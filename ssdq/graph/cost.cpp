@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ssdq/graph/memory.h"
+
 namespace ssdq {
 namespace {
 
@@ -15,6 +17,7 @@ struct Counter {
     const std::int64_t weights =
         pixels(op.kernel) * (in.channels / op.groups) * std::int64_t{out.channels};
     const int per_channel = op.batch_norm ? 2 : op.bias ? 1 : 0;
+    cost.weights = weights;
     cost.params = weights + std::int64_t{per_channel} * out.channels;
     cost.macs = weights * pixels(out.size);
   }
@@ -31,15 +34,51 @@ struct Counter {
   void operator()(const Output& /*op*/) const { cost.outputs = 0; }
 };
 
+std::int64_t bytes(std::int64_t codes, int bits) { return (codes * bits + 7) / 8; }
+
+void add_code_costs(const Graph& graph, const WidthPlan& widths, Cost& total) {
+  const std::vector<int> bits = output_widths(graph, widths);
+  const std::vector<NodeId> owners = tensor_owners(graph);
+  std::vector<std::int64_t> output_bytes;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    NodeCost& row = total.nodes[i];
+    const auto plan = widths.find(row.name);
+    if (plan != widths.end()) {
+      row.widths = plan->second;
+    }
+    row.bops = row.macs * row.widths.weights * row.widths.inputs;
+    row.weight_bytes = bytes(row.weights, row.widths.weights) + 4 * (row.params - row.weights);
+    row.output_bits = bits[i];
+    const bool own = owners[i] == static_cast<NodeId>(i);
+    row.output_bytes = own ? bytes(row.outputs, row.output_bits) : 0;
+    output_bytes.push_back(row.output_bytes);
+    total.bops += row.bops;
+    total.weight_bytes += row.weight_bytes;
+    total.output_bytes += row.output_bytes;
+  }
+  const std::vector<std::int64_t> live = live_bytes(graph, output_bytes);
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    total.nodes[i].live_bytes = live[i];
+    if (live[i] > total.peak_bytes) {
+      total.peak_bytes = live[i];
+      total.peak_node = static_cast<NodeId>(i);
+    }
+  }
+}
+
 }  // namespace
 
-Cost cost(const Graph& graph) {
+Cost cost(const Graph& graph, const WidthPlan& widths) {
   const std::vector<Shape> shapes = infer_shapes(graph);
   Cost total;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Shape& out = shapes[i];
-    NodeCost row{node.name, kind_name(node.op), out, 0, 0, out.channels * pixels(out.size)};
+    NodeCost row;
+    row.name = node.name;
+    row.kind = kind_name(node.op);
+    row.output = out;
+    row.outputs = out.channels * pixels(out.size);
     const Shape in = node.inputs.empty() ? Shape{} : shapes[node.inputs[0]];
     std::visit(Counter{in, out, row}, node.op);
     total.params += row.params;
@@ -47,6 +86,7 @@ Cost cost(const Graph& graph) {
     total.outputs += row.outputs;
     total.nodes.push_back(std::move(row));
   }
+  add_code_costs(graph, widths, total);
   return total;
 }
 

@@ -192,6 +192,11 @@ void GraphModuleImpl::register_dotted(const std::string& name,
 }
 
 std::vector<torch::Tensor> GraphModuleImpl::run(const torch::Tensor& images) {
+  return run(images, {});
+}
+
+std::vector<torch::Tensor> GraphModuleImpl::run(const torch::Tensor& images,
+                                                const NodeVisitor& visitor) {
   std::vector<torch::Tensor> outputs(graph_.nodes.size());
   Inputs inputs;
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -205,6 +210,9 @@ std::vector<torch::Tensor> GraphModuleImpl::run(const torch::Tensor& images) {
       inputs.push_back(images);
     }
     outputs[i] = steps_[i](inputs);
+    if (visitor) {
+      visitor(static_cast<NodeId>(i), outputs[i]);
+    }
     for (const NodeId id : expired_[i]) {
       outputs[id].reset();
     }

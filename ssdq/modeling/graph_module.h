@@ -36,6 +36,9 @@ class GraphModuleImpl : public torch::nn::Module {
   // images [N, C, H, W] in any memory format -> the wanted outputs, in the order asked for. Tensors
   // are freed after their last use.
   std::vector<torch::Tensor> run(const torch::Tensor& images);
+  // The same; `visitor` sees each node's output right after it was computed, in node order.
+  using NodeVisitor = std::function<void(NodeId, const torch::Tensor&)>;
+  std::vector<torch::Tensor> run(const torch::Tensor& images, const NodeVisitor& visitor);
   std::vector<torch::Tensor> forward(const torch::Tensor& images) { return run(images); }
 
   // Folds the batch norm of each convolution; see ConvBlockImpl::fold_batch_norm.

@@ -213,7 +213,41 @@ INSTANTIATE_TEST_SUITE_P(Shipped, Backbone, testing::ValuesIn(kModels), [](const
 TEST(Backbones, CostAsMuchAsPublished) {
   Graph ssd300 = backbone("vgg_ssd300", {300, 300});
   append_heads(builtin_heads(), ssd300, {kSsd, kSsdBoxes, 91});
-  EXPECT_NEAR(static_cast<double>(cost(ssd300).macs) / 1e9, 34.86, 0.005);  // torchvision
+  const Cost published = cost(ssd300);
+  EXPECT_NEAR(static_cast<double>(published.macs) / 1e9, 34.86, 0.005);  // torchvision
+  // The size of its checkpoint, 136 MB in units of 1024^2.
+  EXPECT_NEAR(static_cast<double>(published.weight_bytes) / (1024 * 1024), 136, 0.5);
+}
+
+// MobileNetV2 at 224 pixels, classifier added: 3,504,872 parameters and 300 M multiply-adds
+// (Sandler et al., CVPR 2018, table 4; torchvision: 0.30 G).
+TEST(Backbones, MobileNetV2CostsAsMuchAsPublished) {
+  const Graph graph = backbone("mobilenet_v2_ssd320", {224, 224});
+  std::int64_t params = 1280 * 1000 + 1000, macs = 1280 * 1000;
+  const Cost all = cost(graph);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    params += graph.nodes[i].backbone ? all.nodes[i].params : 0;
+    macs += graph.nodes[i].backbone ? all.nodes[i].macs : 0;
+  }
+  EXPECT_EQ(params, 3504872);
+  EXPECT_NEAR(static_cast<double>(macs) / 1e6, 300, 1);
+}
+
+// A float MobileNetV2-SSDLite of 300 pixels is published with 13.53 MB of parameters and 0.654 G
+// MACs, counted by hooks on modules; that is the sum without the depthwise convolutions of the
+// heads, which take 1 % more.
+TEST(Backbones, MobileNetV2SsdLiteCostsAsMuchAsPublished) {
+  Graph graph = backbone("mobilenet_v2_ssd_lite300", {300, 300});
+  append_heads(builtin_heads(), graph, {kLite, kSix, 21});
+  const Cost all = cost(graph);
+  std::int64_t macs = 0;
+  for (const NodeCost& node : all.nodes) {
+    const bool head_depthwise = node.kind == "depthwise" && node.name.rfind("head.", 0) == 0;
+    macs += head_depthwise ? 0 : node.macs;
+  }
+  EXPECT_NEAR(static_cast<double>(macs) / 1e9, 0.654, 0.0006);
+  EXPECT_NEAR(static_cast<double>(all.macs) / 1e9, 0.661, 0.0005);
+  EXPECT_NEAR(static_cast<double>(all.weight_bytes) / 1e6, 13.53, 0.005);
 }
 
 // lufficc's checkpoints hold every parameter and its momentum: 8 bytes each, plus the statistics of

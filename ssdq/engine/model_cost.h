@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "ssdq/engine/experiment.h"
+#include "ssdq/graph/cost_report.h"
+#include "ssdq/modeling/detector.h"
+
+namespace ssdq {
+
+// Code widths of the nodes that the detector's quantizers quantize.
+WidthPlan code_widths(const Detector& detector);
+
+// Milliseconds of each node on one image of random pixels, in node order: the median of `runs`
+// passes in evaluation mode after one to warm up. A quantized node's time is that of the
+// simulation in float. Ranges that are not set yet come from that image.
+std::vector<double> measure_nodes(Detector& detector, const Experiment& experiment, int runs);
+
+// Cost of the configuration's detector; its nodes are measured when `runs` is above 0. Throws
+// ConfigError for a negative number.
+ModelCost model_cost(const Experiment& experiment, int runs);
+
+}  // namespace ssdq
