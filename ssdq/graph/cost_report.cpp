@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ssdq/graph/describe.h"
+
 namespace ssdq {
 namespace {
 
@@ -33,10 +35,6 @@ std::string kib(std::int64_t bytes) {
   return fmt::format("{:.1f}", static_cast<double>(bytes) / 1024);
 }
 
-std::string shape_text(const Shape& shape) {
-  return fmt::format("{}x{}x{}", shape.channels, shape.size.height, shape.size.width);
-}
-
 std::string width(int bits) { return bits == 32 ? "float" : fmt::format("{}", bits); }
 
 double total_ms(const ModelCost& model) {
@@ -54,9 +52,9 @@ Row row_of(const ModelCost& model, std::size_t i) {
   const NodeCost& node = model.cost.nodes[i];
   Row row{node.name,
           node.kind,
-          shape_text(node.output),
+          to_string(node.output),
           node.weights > 0 ? width(node.widths.weights) : "",
-          node.kind == "input" ? "" : width(node.widths.inputs),
+          node.macs > 0 || node.widths.inputs != 32 ? width(node.widths.inputs) : "",
           fmt::format("{}", node.params),
           millions(node.macs),
           billions(node.bops),
@@ -117,7 +115,7 @@ bool same_cost(const NodeCost& a, const NodeCost& b) {
 Row difference_row(const NodeCost& a, const NodeCost& b) {
   const std::string& name = a.name.empty() ? b.name : a.name;
   const auto shape = [](const NodeCost& node) {
-    return node.name.empty() ? "-" : shape_text(node.output);
+    return node.name.empty() ? "-" : to_string(node.output);
   };
   return {name,
           shape(a),

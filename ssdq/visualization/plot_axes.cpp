@@ -70,12 +70,12 @@ void PlotAxes::draw_axes() {
   for (const double tick : round_ticks(options_.x, inside_.width / 90)) {
     const int x = static_cast<int>(std::lround(pixel(tick, 0).x));
     cv::line(image_, {x, low.y}, {x, high.y}, kGrid);
-    text(fmt::format("{:.4g}", tick), {x, low.y + 16}, 0.42);
+    text(fmt::format("{:.6g}", tick), {x, low.y + 16}, 0.42);
   }
   for (const double tick : round_ticks(options_.y, inside_.height / 60)) {
     const int y = static_cast<int>(std::lround(pixel(0, tick).y));
     cv::line(image_, {low.x, y}, {high.x, y}, kGrid);
-    text(fmt::format("{:.4g}", tick), {low.x - 30, y}, 0.42);
+    text(fmt::format("{:.6g}", tick), {low.x - 30, y}, 0.42);
   }
   cv::rectangle(image_, inside_, kInk);
   text(options_.title, {options_.size.width / 2, kTop / 2}, 0.6);

@@ -1,0 +1,117 @@
+#include "ssdq/visualization/histogram.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <opencv2/imgproc.hpp>
+
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+constexpr std::size_t kMostLevels = 64;
+const cv::Scalar kBars(90, 130, 190);
+const cv::Scalar kRange(200, 50, 40);
+const cv::Scalar kShade(250, 232, 228);
+
+// What the picture shows: all values and the whole range, with a little room.
+PlotRange shown(const std::vector<float>& values, const std::optional<PlotRange>& quantized) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  SSDQ_CHECK(
+      std::isfinite(*least) && std::isfinite(*most) &&
+          std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }),
+      "histogram: a value is not finite");
+  PlotRange range{*least, *most};
+  if (quantized) {
+    range.low = std::min(range.low, quantized->low);
+    range.high = std::max(range.high, quantized->high);
+  }
+  const double room =
+      range.high > range.low ? 0.03 * (range.high - range.low) : 0.1 * std::fabs(range.low) + 1e-3;
+  return {range.low - room, range.high + room};
+}
+
+int column(const PlotAxes& axes, double x) {
+  return static_cast<int>(std::lround(axes.pixel(x, 0).x)) - axes.inside().x;
+}
+
+void shade_outside(PlotAxes& axes, const PlotRange& quantized) {
+  cv::Mat canvas = axes.canvas();
+  const int low = column(axes, quantized.low), high = column(axes, quantized.high);
+  const int bottom = canvas.rows - 2;
+  cv::rectangle(canvas, cv::Point(1, 1), cv::Point(std::max(1, low - 1), bottom), kShade,
+                cv::FILLED);
+  cv::rectangle(canvas, cv::Point(std::min(canvas.cols - 2, high + 1), 1),
+                cv::Point(canvas.cols - 2, bottom), kShade, cv::FILLED);
+}
+
+void draw_bars(PlotAxes& axes, const std::vector<int64_t>& counts, const PlotRange& x) {
+  cv::Mat canvas = axes.canvas();
+  const double width = (x.high - x.low) / static_cast<double>(counts.size());
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const int left = column(axes, x.low + width * static_cast<double>(i));
+    const int right = column(axes, x.low + width * static_cast<double>(i + 1));
+    const double top = axes.pixel(0, static_cast<double>(counts[i])).y - axes.inside().y;
+    const int y = std::min(canvas.rows - 2, static_cast<int>(std::lround(top)));
+    cv::rectangle(canvas, cv::Point(left, y), cv::Point(std::max(left, right - 1), canvas.rows - 2),
+                  kBars, cv::FILLED);
+  }
+}
+
+void draw_levels(PlotAxes& axes, const std::vector<float>& levels) {
+  if (levels.size() > kMostLevels) return;
+  const int bottom = axes.inside().br().y;
+  for (const float level : levels) {
+    const int x = axes.inside().x + column(axes, level);
+    cv::line(axes.image(), {x, bottom}, {x, bottom + 6}, kRange, 1);
+  }
+}
+
+}  // namespace
+
+std::vector<int64_t> count_bins(const std::vector<float>& values, PlotRange range, int bins) {
+  SSDQ_CHECK(range.low < range.high && bins >= 1,
+             "histogram: {} bins from {} to {}; expected a range and at least one bin", bins,
+             range.low, range.high);
+  std::vector<int64_t> counts(static_cast<std::size_t>(bins), 0);
+  for (const float value : values) {
+    if (!(value >= range.low && value <= range.high)) continue;
+    const double share = (value - range.low) / (range.high - range.low);
+    ++counts[static_cast<std::size_t>(std::min(bins - 1, static_cast<int>(share * bins)))];
+  }
+  return counts;
+}
+
+cv::Mat draw_histogram(const std::vector<float>& values, const std::optional<PlotRange>& quantized,
+                       const std::vector<float>& levels, const HistogramOptions& options) {
+  SSDQ_CHECK(!values.empty(), "histogram: there are no values");
+  const PlotRange x = shown(values, quantized);
+  const auto counts = count_bins(values, x, options.bins);
+  const auto most = static_cast<double>(*std::max_element(counts.begin(), counts.end()));
+  PlotOptions plot;
+  plot.size = options.size;
+  plot.title = options.title;
+  plot.x_label = options.x_label;
+  plot.y_label = "values";
+  plot.x = x;
+  plot.y = {0, std::max(1.0, 1.08 * most)};
+  PlotAxes axes(plot);
+  if (quantized) shade_outside(axes, *quantized);
+  draw_bars(axes, counts, x);
+  axes.add_legend(fmt::format("{} values", values.size()), kBars);
+  if (quantized) {
+    cv::Mat canvas = axes.canvas();
+    for (const double end : {quantized->low, quantized->high}) {
+      const int at = column(axes, end);
+      cv::line(canvas, {at, 1}, {at, canvas.rows - 2}, kRange, 2);
+    }
+    draw_levels(axes, levels);
+    axes.add_legend(fmt::format("codes from {:.4g} to {:.4g}", quantized->low, quantized->high),
+                    kRange);
+  }
+  return axes.image();
+}
+
+}  // namespace ssdq

@@ -1,0 +1,94 @@
+#include <iostream>
+#include <string>
+
+#include <fmt/format.h>
+#include <boost/program_options.hpp>
+
+#include "ssdq/config/overrides.h"
+#include "ssdq/config/reader.h"
+#include "ssdq/engine/launch.h"
+#include "ssdq/engine/model_cost.h"
+#include "ssdq/engine/weight_histograms.h"
+#include "ssdq/engine/weights.h"
+#include "ssdq/graph/svg.h"
+#include "ssdq/graph/tree.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
+
+namespace po = boost::program_options;
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: print_model --config-file FILE [options] [KEY VALUE ...]\n\n"
+    "Prints the structure of a detector as a tree, draws its graph, and the histograms of its "
+    "quantized weights:\n"
+    "  print_model --config-file configs/mobilenet_v2_ssd320_voc0712.yaml --svg model.svg\n"
+    "  print_model --config-file configs/vgg_mini_ssd300_bccd_quan_w8a8.yaml \\\n"
+    "              --histograms histograms --weights model_final.safetensors\n\n";
+
+struct Arguments {
+  std::string config_file, svg, histograms, weights;
+  bool help = false;
+};
+
+po::options_description describe(Arguments& arguments) {
+  po::options_description options("options");
+  auto add = options.add_options();
+  add("help,h", po::bool_switch(&arguments.help), "this text");
+  add("config-file", po::value(&arguments.config_file), "YAML configuration");
+  add("svg", po::value(&arguments.svg), "draw the graph to this file");
+  add("histograms", po::value(&arguments.histograms),
+      "folder for a picture of each quantized weight; needs --weights");
+  add("weights", po::value(&arguments.weights), "checkpoint of the detector");
+  return options;
+}
+
+void check(const Arguments& arguments) {
+  SSDQ_CHECK_CONFIG(!arguments.config_file.empty(),
+                    "--config-file is missing; expected a YAML file; see --help");
+  SSDQ_CHECK_CONFIG(arguments.histograms.empty() == arguments.weights.empty(),
+                    "--histograms and --weights belong together; one of them is missing");
+}
+
+int run(int argc, char** argv) {
+  Arguments arguments;
+  const auto options = describe(arguments);
+  const auto line =
+      ssdq::split_overrides(argc, argv, {"--config-file", "--svg", "--histograms", "--weights"});
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
+    po::notify(given);
+  } catch (const po::error& error) {
+    ssdq::fail_config("{}; see --help", error.what());
+  }
+  if (arguments.help) {
+    std::cout << kUsage << options;
+    return ssdq::kExitOk;
+  }
+  check(arguments);
+  const auto loaded = ssdq::load_config(arguments.config_file, line.overrides);
+  auto registries = ssdq::builtin_registries();
+  const auto experiment = ssdq::build_experiment(loaded.config, loaded.file, registries);
+  auto detector = ssdq::build_detector(experiment);
+  const auto cost = ssdq::cost(experiment.graph, ssdq::code_widths(detector));
+  if (arguments.histograms.empty()) {
+    std::cout << ssdq::graph_tree(experiment.graph, cost);
+  } else {
+    ssdq::load_weights(detector, arguments.weights);
+    const int count = ssdq::write_weight_histograms(detector, arguments.histograms);
+    std::cout << fmt::format("{}: {} histograms\n", arguments.histograms, count);
+  }
+  if (!arguments.svg.empty()) {
+    ssdq::write_file_atomically(arguments.svg,
+                                ssdq::graph_svg(experiment.graph, cost, loaded.file));
+  }
+  return ssdq::kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return ssdq::run_tool("print_model", [&] { return run(argc, argv); });
+}
