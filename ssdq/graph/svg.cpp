@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <set>
 #include <utility>
 #include <vector>
@@ -69,7 +68,7 @@ struct Place {
 };
 
 // Rows by distance from the input. The first reader of a node goes on in its lane; others, and
-// heads, take the next free one to the right.
+// heads, take the next free one to the right. Heads are placed last.
 class Layout {
  public:
   explicit Layout(const Graph& graph) : graph_(graph), places_(graph.nodes.size()) {
@@ -92,10 +91,15 @@ class Layout {
     for (const NodeId input : node.inputs) {
       place.row = std::max(place.row, places_[input].row + 1);
     }
-    if (!node.inputs.empty()) {
-      const NodeId source = node.inputs.front();
-      const bool same_part = is_head(graph_.nodes[source]) == is_head(node);
-      if (same_part && handed_on_.insert(source).second) place.lane = places_[source].lane;
+    NodeId source = -1;  // whose lane goes on here: of several, the leftmost
+    for (const NodeId input : node.inputs) {
+      const bool same_part = is_head(graph_.nodes[input]) == is_head(node);
+      const bool is_free = same_part && handed_on_.count(input) == 0;
+      if (is_free && (source < 0 || places_[input].lane < places_[source].lane)) source = input;
+    }
+    if (source >= 0) {
+      handed_on_.insert(source);
+      place.lane = places_[source].lane;
     }
     while (!taken_.insert({place.row, place.lane}).second) ++place.lane;
     last_row_ = std::max(last_row_, place.row);
@@ -109,21 +113,32 @@ class Layout {
   int first_lane_ = 0, last_row_ = 0, last_lane_ = 0;
 };
 
-// Neighbouring rows: through the gap between them. Others: around the boxes on the left.
-std::string edge(const Place& from, const Place& to) {
-  const int start = from.y() + kBoxHeight;
-  std::string path;
+// Neighbouring rows: through the gap between them. In a lane: around the boxes on its left. Else
+// along the lane that is further right.
+std::string edge_path(const Place& from, const Place& to) {
+  const int bottom = from.y() + kBoxHeight;
+  const int y1 = from.y() + kBoxHeight / 2, y2 = to.y() + kBoxHeight / 2;
   if (to.row == from.row + 1) {
-    const int bend = (to.y() - start) / 2;
-    path = fmt::format("M{} {}C{} {} {} {} {} {}", from.middle(), start, from.middle(),
-                       start + bend, to.middle(), to.y() - bend, to.middle(), to.y());
-  } else {
-    const int bulge = std::min(74, 26 + 6 * std::abs(to.row - from.row));
-    const int y1 = from.y() + kBoxHeight / 2, y2 = to.y() + kBoxHeight / 2;
-    const int x = std::min(from.x(), to.x()) - bulge;
-    path = fmt::format("M{} {}C{} {} {} {} {} {}", from.x(), y1, x, y1, x, y2, to.x(), y2);
+    const int bend = (to.y() - bottom) / 2;
+    return fmt::format("M{} {}C{} {} {} {} {} {}", from.middle(), bottom, from.middle(),
+                       bottom + bend, to.middle(), to.y() - bend, to.middle(), to.y());
   }
-  return fmt::format("<path d=\"{}\" class=\"edge\" marker-end=\"url(#arrow)\"/>\n", path);
+  if (to.lane == from.lane) {
+    const int most = to.lane == 0 ? 74 : 36;
+    const int x = from.x() - std::min(most, 26 + 6 * (to.row - from.row));
+    return fmt::format("M{} {}C{} {} {} {} {} {}", from.x(), y1, x, y1, x, y2, to.x(), y2);
+  }
+  if (to.lane < from.lane) {
+    return fmt::format("M{} {}C{} {} {} {} {} {}", from.middle(), bottom, from.middle(), y2,
+                       from.middle(), y2, to.x() + kBoxWidth, y2);
+  }
+  return fmt::format("M{} {}C{} {} {} {} {} {}", from.x() + kBoxWidth, y1, to.middle(), y1,
+                     to.middle(), y1, to.middle(), to.y());
+}
+
+std::string edge(const Place& from, const Place& to) {
+  return fmt::format("<path d=\"{}\" class=\"edge\" marker-end=\"url(#arrow)\"/>\n",
+                     edge_path(from, to));
 }
 
 std::string tooltip(const NodeCost& cost, const Node& node) {
