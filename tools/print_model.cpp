@@ -1,17 +1,19 @@
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
 #include "ssdq/config/overrides.h"
 #include "ssdq/config/reader.h"
+#include "ssdq/engine/histograms.h"
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/model_cost.h"
-#include "ssdq/engine/weight_histograms.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/graph/svg.h"
 #include "ssdq/graph/tree.h"
+#include "ssdq/quantization/policy.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 
@@ -21,14 +23,16 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: print_model --config-file FILE [options] [KEY VALUE ...]\n\n"
-    "Prints the structure of a detector as a tree, draws its graph, and the histograms of its "
-    "quantized weights:\n"
+    "Prints the structure of a detector as a tree, draws its graph, and histograms of its "
+    "quantized "
+    "weights and\nof what its layers get from test images, with the ranges of the quantizers:\n"
     "  print_model --config-file configs/mobilenet_v2_ssd320_voc0712.yaml --svg model.svg\n"
     "  print_model --config-file configs/vgg_mini_ssd300_bccd_quan_w8a8.yaml \\\n"
     "              --histograms histograms --weights model_final.safetensors\n\n";
 
 struct Arguments {
   std::string config_file, svg, histograms, weights;
+  int images = 0;
   bool help = false;
 };
 
@@ -40,6 +44,8 @@ po::options_description describe(Arguments& arguments) {
   add("svg", po::value(&arguments.svg), "draw the graph to this file");
   add("histograms", po::value(&arguments.histograms),
       "folder for a picture of each quantized weight; needs --weights");
+  add("images", po::value(&arguments.images),
+      "also draw inputs of quantized layers, from this many images of DATASETS.TEST");
   add("weights", po::value(&arguments.weights), "checkpoint of the detector");
   return options;
 }
@@ -49,13 +55,32 @@ void check(const Arguments& arguments) {
                     "--config-file is missing; expected a YAML file; see --help");
   SSDQ_CHECK_CONFIG(arguments.histograms.empty() == arguments.weights.empty(),
                     "--histograms and --weights belong together; one of them is missing");
+  SSDQ_CHECK_CONFIG(
+      arguments.images >= 0 && (arguments.images == 0 || !arguments.histograms.empty()),
+      "--images is {}; expected a number above 0 and --histograms FOLDER", arguments.images);
+}
+
+void draw_histograms(ssdq::Detector& detector, const ssdq::Experiment& experiment,
+                     const ssdq::LoadedConfig& loaded, const Arguments& arguments) {
+  const auto& folder = arguments.histograms;
+  SSDQ_CHECK_CONFIG(ssdq::quantization_enabled(loaded.config.quantization),
+                    "{}: QUANTIZATION.TYPE is none; there is no range to draw", loaded.file);
+  ssdq::load_for_evaluation(detector, experiment, loaded.origins);
+  std::cout << fmt::format("{}: {} weights\n", folder,
+                           ssdq::write_weight_histograms(detector, folder));
+  if (arguments.images > 0) {
+    const auto dataset = ssdq::open_datasets(experiment, loaded.config.datasets.test, false);
+    std::cout << fmt::format(
+        "{}: inputs of {} quantizers\n", folder,
+        ssdq::write_input_histograms(detector, experiment, *dataset, arguments.images, folder));
+  }
 }
 
 int run(int argc, char** argv) {
   Arguments arguments;
   const auto options = describe(arguments);
-  const auto line =
-      ssdq::split_overrides(argc, argv, {"--config-file", "--svg", "--histograms", "--weights"});
+  const auto line = ssdq::split_overrides(
+      argc, argv, {"--config-file", "--svg", "--histograms", "--weights", "--images"});
   po::variables_map given;
   try {
     po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
@@ -68,7 +93,11 @@ int run(int argc, char** argv) {
     return ssdq::kExitOk;
   }
   check(arguments);
-  const auto loaded = ssdq::load_config(arguments.config_file, line.overrides);
+  std::vector<std::string> overrides = line.overrides;
+  if (!arguments.weights.empty()) {
+    overrides.insert(overrides.end(), {"MODEL.WEIGHTS", arguments.weights});
+  }
+  const auto loaded = ssdq::load_config(arguments.config_file, overrides);
   auto registries = ssdq::builtin_registries();
   const auto experiment = ssdq::build_experiment(loaded.config, loaded.file, registries);
   auto detector = ssdq::build_detector(experiment);
@@ -76,9 +105,7 @@ int run(int argc, char** argv) {
   if (arguments.histograms.empty()) {
     std::cout << ssdq::graph_tree(experiment.graph, cost);
   } else {
-    ssdq::load_weights(detector, arguments.weights);
-    const int count = ssdq::write_weight_histograms(detector, arguments.histograms);
-    std::cout << fmt::format("{}: {} histograms\n", arguments.histograms, count);
+    draw_histograms(detector, experiment, loaded, arguments);
   }
   if (!arguments.svg.empty()) {
     ssdq::write_file_atomically(arguments.svg,

@@ -46,14 +46,14 @@ void shade_outside(PlotAxes& axes, const PlotRange& quantized) {
                 cv::Point(canvas.cols - 2, bottom), kShade, cv::FILLED);
 }
 
-void draw_bars(PlotAxes& axes, const std::vector<int64_t>& counts, const PlotRange& x) {
+void draw_bars(PlotAxes& axes, const std::vector<double>& counts, const PlotRange& x) {
   cv::Mat canvas = axes.canvas();
   const double width = (x.high - x.low) / static_cast<double>(counts.size());
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] == 0) continue;
+    if (counts[i] <= 0) continue;
     const int left = column(axes, x.low + width * static_cast<double>(i));
     const int right = column(axes, x.low + width * static_cast<double>(i + 1));
-    const double top = axes.pixel(0, static_cast<double>(counts[i])).y - axes.inside().y;
+    const double top = axes.pixel(0, counts[i]).y - axes.inside().y;
     const int y = std::min(canvas.rows - 2, static_cast<int>(std::lround(top)));
     cv::rectangle(canvas, cv::Point(left, y), cv::Point(std::max(left, right - 1), canvas.rows - 2),
                   kBars, cv::FILLED);
@@ -88,18 +88,22 @@ cv::Mat draw_histogram(const std::vector<float>& values, const std::optional<Plo
                        const std::vector<float>& levels, const HistogramOptions& options) {
   SSDQ_CHECK(!values.empty(), "histogram: there are no values");
   const PlotRange x = shown(values, quantized);
-  const auto counts = count_bins(values, x, options.bins);
-  const auto most = static_cast<double>(*std::max_element(counts.begin(), counts.end()));
+  std::vector<double> heights;
+  for (const int64_t count : count_bins(values, x, options.bins)) {
+    const auto height = static_cast<double>(count);
+    heights.push_back(options.logarithmic ? std::log10(1 + height) : height);
+  }
+  const double most = *std::max_element(heights.begin(), heights.end());
   PlotOptions plot;
   plot.size = options.size;
   plot.title = options.title;
   plot.x_label = options.x_label;
-  plot.y_label = "values";
+  plot.y_label = options.logarithmic ? "log10(1 + values)" : "values";
   plot.x = x;
-  plot.y = {0, std::max(1.0, 1.08 * most)};
+  plot.y = {0, 1.08 * most};
   PlotAxes axes(plot);
   if (quantized) shade_outside(axes, *quantized);
-  draw_bars(axes, counts, x);
+  draw_bars(axes, heights, x);
   axes.add_legend(fmt::format("{} values", values.size()), kBars);
   if (quantized) {
     cv::Mat canvas = axes.canvas();

@@ -18,6 +18,7 @@ struct HistogramOptions {
   std::string title, x_label;
   cv::Size size{900, 540};  // pixels
   int bins = 120;
+  bool logarithmic = false;  // the axis of counts shows log10(1 + count)
 };
 
 // A histogram of `values` with the range of their quantizer drawn in: the outside shaded, its ends

@@ -10,7 +10,7 @@
 namespace ssdq {
 namespace {
 
-constexpr int kLeft = 82, kRight = 24, kTop = 46, kBottom = 62;
+constexpr int kLeft = 82, kRight = 24, kTop = 64, kBottom = 62;
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 const cv::Scalar kInk(40, 40, 40);
 const cv::Scalar kGrid(228, 228, 228);
@@ -78,10 +78,10 @@ void PlotAxes::draw_axes() {
     text(fmt::format("{:.6g}", tick), {low.x - 30, y}, 0.42);
   }
   cv::rectangle(image_, inside_, kInk);
-  text(options_.title, {options_.size.width / 2, kTop / 2}, 0.6);
+  text(options_.title, {options_.size.width / 2, 24}, 0.6);
   text(options_.x_label, {inside_.x + inside_.width / 2, options_.size.height - 16}, 0.5);
   if (!options_.y_label.empty()) {
-    cv::putText(image_, options_.y_label, {8, kTop - 14}, kFont, 0.5, kInk, 1, cv::LINE_AA);
+    cv::putText(image_, options_.y_label, {8, kTop - 12}, kFont, 0.5, kInk, 1, cv::LINE_AA);
   }
 }
 
