@@ -66,6 +66,30 @@ std::string clusters_text(const ShapeClusters& clusters) {
   return text;
 }
 
+std::string full_text(const AnchorReport& report) {
+  std::string text =
+      fmt::format("{}: {} boxes, resized to {} x {} (height x width); {} default boxes\n",
+                  report.dataset, report.suggestion.current.all.boxes, report.image_size.height,
+                  report.image_size.width, report.num_priors);
+  if (report.left_out > 0) {
+    text += fmt::format("{} boxes have no area and are left out\n", report.left_out);
+  }
+  text += "\n" + coverage_text(report) + "\n" + clusters_text(report.clusters) + "\n";
+  if (!report.suggestion.better) {
+    return text + "no sizes with a larger mean best IoU were found: keep the current ones\n";
+  }
+  return text + "suggested sizes, found on these boxes:\n" + priors_yaml(report.suggestion.priors);
+}
+
+std::string without_trailing_blanks(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\n') result.erase(result.find_last_not_of(' ') + 1);
+    result += c;
+  }
+  return result;
+}
+
 ordered_json to_json(const CoverageRow& row) {
   return {{"name", row.name},
           {"boxes", row.boxes},
@@ -109,18 +133,7 @@ AnchorReport analyze_anchors(const PriorsConfig& priors, const std::vector<Size2
 }
 
 std::string to_text(const AnchorReport& report) {
-  std::string text =
-      fmt::format("{}: {} boxes, resized to {} x {} (height x width); {} default boxes\n",
-                  report.dataset, report.suggestion.current.all.boxes, report.image_size.height,
-                  report.image_size.width, report.num_priors);
-  if (report.left_out > 0) {
-    text += fmt::format("{} boxes have no area and are left out\n", report.left_out);
-  }
-  text += "\n" + coverage_text(report) + "\n" + clusters_text(report.clusters) + "\n";
-  if (!report.suggestion.better) {
-    return text + "no sizes with a larger mean best IoU were found: keep the current ones\n";
-  }
-  return text + "suggested sizes, found on these boxes:\n" + priors_yaml(report.suggestion.priors);
+  return without_trailing_blanks(full_text(report));
 }
 
 std::string to_json(const AnchorReport& report) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -164,6 +165,15 @@ TEST(Clusters, NeverLoseMeanIouAndAreTheSameAgain) {
     sum += best;
   }
   EXPECT_NEAR(sum / 400, clusters.mean_iou, 1e-6);
+}
+
+TEST(Clusters, StartWithAPartOfManyShapesAndEndWithAll) {
+  const auto shapes = shapes_of(random_boxes(45000, 9, 5, 250));
+  const auto clusters = cluster_shapes(shapes, {4, 3, 2, 30});
+  EXPECT_EQ(std::accumulate(clusters.members.begin(), clusters.members.end(), int64_t{0}), 45000);
+  EXPECT_TRUE(std::is_sorted(clusters.history.begin(), clusters.history.end()));
+  const auto part = cluster_shapes({shapes.begin(), shapes.begin() + 15000}, {4, 3, 2, 30});
+  EXPECT_NEAR(clusters.mean_iou, part.mean_iou, 0.01);
 }
 
 TEST(Clusters, TakeDegenerateData) {
