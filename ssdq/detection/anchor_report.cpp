@@ -72,7 +72,7 @@ std::string full_text(const AnchorReport& report) {
                   report.dataset, report.suggestion.current.all.boxes, report.image_size.height,
                   report.image_size.width, report.num_priors);
   if (report.left_out > 0) {
-    text += fmt::format("{} boxes have no area and are left out\n", report.left_out);
+    text += fmt::format("left out, without area: {}\n", report.left_out);
   }
   text += "\n" + coverage_text(report) + "\n" + clusters_text(report.clusters) + "\n";
   if (!report.suggestion.better) {
