@@ -71,12 +71,16 @@ struct Place {
 // heads, take the next free one to the right. Heads are placed last.
 class Layout {
  public:
-  explicit Layout(const Graph& graph) : graph_(graph), places_(graph.nodes.size()) {
+  explicit Layout(const Graph& graph)
+      : graph_(graph), places_(graph.nodes.size()), readers_(graph.nodes.size(), 0) {
+    for (const Node& node : graph.nodes) {
+      for (const NodeId input : node.inputs) readers_[input] += in_same_part(input, node) ? 1 : 0;
+    }
     for (const bool heads : {false, true}) {
       first_lane_ = heads ? last_lane_ + 1 : 0;
       for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
         const Node& node = graph.nodes[i];
-        if (is_drawn(node) && is_head(node) == heads) put(node, places_[i]);
+        if (is_drawn(node) && is_head(node) == heads) put(static_cast<NodeId>(i), places_[i]);
       }
     }
   }
@@ -86,18 +90,26 @@ class Layout {
   int lanes() const { return last_lane_ + 1; }
 
  private:
-  void put(const Node& node, Place& place) {
+  bool in_same_part(NodeId input, const Node& node) const {
+    return is_drawn(node) && is_head(graph_.nodes[input]) == is_head(node);
+  }
+
+  void put(NodeId id, Place& place) {
+    const Node& node = graph_.nodes[id];
     place.lane = first_lane_;
     for (const NodeId input : node.inputs) {
       place.row = std::max(place.row, places_[input].row + 1);
     }
     NodeId source = -1;  // whose lane goes on here: of several, the leftmost
     for (const NodeId input : node.inputs) {
-      const bool same_part = is_head(graph_.nodes[input]) == is_head(node);
-      const bool is_free = same_part && handed_on_.count(input) == 0;
+      const bool is_free = in_same_part(input, node) && handed_on_.count(input) == 0;
       if (is_free && (source < 0 || places_[input].lane < places_[source].lane)) source = input;
     }
-    if (source >= 0) {
+    // Where others go on, a node that nothing but heads read steps aside.
+    const bool aside = source >= 0 && readers_[id] == 0 && readers_[source] > 1;
+    if (aside) {
+      place.lane = places_[source].lane + 1;
+    } else if (source >= 0) {
       handed_on_.insert(source);
       place.lane = places_[source].lane;
     }
@@ -108,6 +120,7 @@ class Layout {
 
   const Graph& graph_;
   std::vector<Place> places_;
+  std::vector<int> readers_;  // of the same part, the backbone or the heads
   std::set<std::pair<int, int>> taken_;
   std::set<NodeId> handed_on_;
   int first_lane_ = 0, last_row_ = 0, last_lane_ = 0;
