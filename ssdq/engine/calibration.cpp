@@ -6,7 +6,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/engine/detection_trainer.h"
-#include "ssdq/engine/train_loader.h"
+#include "ssdq/engine/loader_options.h"
 #include "ssdq/layers/autocast.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/timer.h"

@@ -117,6 +117,28 @@ cv::Mat input_picture(const Probe& probe, const torch::Device& device) {
   return draw_histogram(probe.samples, PlotRange{levels.front(), levels.back()}, levels, options);
 }
 
+// Maps may be quantized by the block that makes them; with the quantizers of activations off, all
+// are seen as they are before.
+class InputsUnquantized {
+ public:
+  explicit InputsUnquantized(const torch::nn::Module& module) {
+    for (const NamedQuantizer& one : quantizers_of(module)) {
+      if (!one.is_weight) {
+        modes_.emplace_back(one.quantizer, one.quantizer->mode());
+        one.quantizer->set_mode({false, false});
+      }
+    }
+  }
+  void restore() const {
+    for (const auto& [quantizer, mode] : modes_) {
+      quantizer->set_mode(mode);
+    }
+  }
+
+ private:
+  std::vector<std::pair<QuantizerPtr, QuantizerMode>> modes_;
+};
+
 // "backbone.3.input_quantizer_1" -> "backbone.3.input_1".
 std::string picture_name(std::string name) {
   const std::string word = "_quantizer";
@@ -154,6 +176,7 @@ int write_input_histograms(Detector& detector, const Experiment& experiment, con
   const bool was_training = detector->is_training();
   detector->eval();
   std::vector<Probe> probes = probes_of(detector);
+  const InputsUnquantized unquantized(*detector);
   for (int64_t i = 0; i < std::min<int64_t>(images, dataset.size()); ++i) {
     detector->run(image_of(dataset.record(i), experiment),
                   [&](NodeId id, const torch::Tensor& output) {
@@ -164,6 +187,7 @@ int write_input_histograms(Detector& detector, const Experiment& experiment, con
                     }
                   });
   }
+  unquantized.restore();
   make_directories(folder);
   for (const Probe& probe : probes) {
     write_image(folder + "/" + picture_name(probe.quantizer.name) + ".png",

@@ -15,8 +15,9 @@ int write_weight_histograms(Detector& detector, const std::string& folder);
 
 // Draws what each quantizer of activations gets from the first `images` images of the data set to
 // FOLDER/<node>.input.png (.input_0.png, .input_1.png for joints with several), on a logarithmic
-// axis, with the ends of its range. Of each map and image at most 20,000 values are taken, evenly
-// spaced. Throws Error when a quantizer has no range yet.
+// axis, with the ends of its range. The other activations are not quantized meanwhile. Of each map
+// and image at most 20,000 values are taken, evenly spaced. Throws Error when a quantizer has no
+// range yet.
 int write_input_histograms(Detector& detector, const Experiment& experiment, const Dataset& dataset,
                            int images, const std::string& folder);
 

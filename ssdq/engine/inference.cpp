@@ -10,6 +10,7 @@
 #include "ssdq/data/transforms/render.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/device.h"
+#include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/quantizers.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/strings.h"
@@ -25,19 +26,6 @@ std::vector<Detections> detect_batch(Detector& detector, const PostProcessor& po
   const auto boxes = output.box_regression.to(torch::kCPU, torch::kFloat32).contiguous();
   return post_processor.run(logits.data_ptr<float>(), boxes.data_ptr<float>(), sizes,
                             torch::get_num_threads());
-}
-
-LoaderOptions test_loader_options(const Experiment& experiment) {
-  const Config& config = experiment.config;
-  LoaderOptions options;
-  options.batch_size = config.test.batch_size;
-  options.image_size = config.input.image_size;
-  options.mean = rgb_floats(config.input.pixel_mean);
-  options.std = rgb_floats(config.input.pixel_std);
-  options.num_workers = experiment.threads.data;
-  options.prefetch = config.data_loader.prefetch;
-  options.own_threads = experiment.threads.compute;
-  return options;
 }
 
 EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment,
@@ -70,7 +58,7 @@ void run_inference(Detector& detector, const Experiment& experiment, const Datas
                    const DetectionSink& sink) {
   detector->eval();
   const PostProcessor post_processor = build_post_processor(experiment);
-  TestLoader loader(dataset, test_loader_options(experiment));
+  TestLoader loader(dataset, loader_options(experiment, experiment.config.test.batch_size));
   while (auto batch = loader.next()) {
     const auto images = images_of(*batch, experiment);
     const auto detections = detect_batch(detector, post_processor, images, batch->original_sizes);

@@ -7,13 +7,12 @@
 #include <torch/utils.h>
 
 #include "ssdq/engine/quantizers.h"
+#include "ssdq/structures/code_width.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/timer.h"
 
 namespace ssdq {
 namespace {
-
-constexpr int kFloatBits = 32;
 
 torch::Tensor random_image(const Experiment& experiment) {
   const InputConfig& input = experiment.config.input;

@@ -1,11 +1,10 @@
 #include "ssdq/graph/memory.h"
+#include "ssdq/structures/code_width.h"
 
 #include <algorithm>
 
 namespace ssdq {
 namespace {
-
-constexpr int kFloatBits = 32;
 
 bool is_route(const Node& node) {
   return std::holds_alternative<Concat>(node.op) && node.inputs.size() == 1;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "ssdq/quantization/policy_match.h"
+#include "ssdq/structures/code_width.h"
 #include "ssdq/utils/strings.h"
 
 namespace ssdq {
@@ -183,8 +184,6 @@ class Planner {
       decision.reason = is_conv ? "both widths are 32 bits" : "its inputs have 32 bits";
     }
   }
-
-  static constexpr int kFloatBits = 32;
 
   const QuantizationConfig& config_;
   std::string type_;

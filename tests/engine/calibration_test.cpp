@@ -14,7 +14,7 @@
 #include "../e2e/shapes_dataset.h"
 #include "fake_quantizer.h"
 #include "ssdq/engine/defaults.h"
-#include "ssdq/engine/train_loader.h"
+#include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"

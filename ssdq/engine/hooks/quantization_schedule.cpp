@@ -5,13 +5,12 @@
 
 #include "ssdq/engine/trainer.h"
 #include "ssdq/solver/optimizer_state.h"
+#include "ssdq/structures/code_width.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/log.h"
 
 namespace ssdq {
 namespace {
-
-constexpr int kFloatBits = 32;
 
 bool reached(int64_t iteration, int64_t mark) { return mark >= 0 && iteration >= mark; }
 

@@ -1,4 +1,4 @@
-#include "ssdq/engine/train_loader.h"
+#include "ssdq/engine/loader_options.h"
 
 #include <memory>
 #include <vector>
@@ -8,18 +8,24 @@
 
 namespace ssdq {
 
-LoaderOptions train_loader_options(const Experiment& experiment) {
+LoaderOptions loader_options(const Experiment& experiment, int batch_size) {
   const Config& config = experiment.config;
   LoaderOptions options;
-  options.batch_size = config.solver.batch_size;
+  options.batch_size = batch_size;
   options.image_size = config.input.image_size;
   options.mean = rgb_floats(config.input.pixel_mean);
   options.std = rgb_floats(config.input.pixel_std);
-  options.augmentation = config.augmentation;
-  options.seed = static_cast<uint64_t>(config.seed);
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
   options.own_threads = experiment.threads.compute;
+  return options;
+}
+
+LoaderOptions train_loader_options(const Experiment& experiment) {
+  const Config& config = experiment.config;
+  LoaderOptions options = loader_options(experiment, config.solver.batch_size);
+  options.augmentation = config.augmentation;
+  options.seed = static_cast<uint64_t>(config.seed);
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
   options.sanitize = [policy, classes = config.model.num_classes](const Record& record,
