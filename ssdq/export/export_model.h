@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ssdq/checkpoint/state.h"
+#include "ssdq/config/config.h"
+#include "ssdq/detection/priors.h"
+#include "ssdq/graph/graph.h"
+
+namespace ssdq {
+
+// A trained detector as exporters see it.
+struct ExportModel {
+  Config config;
+  Graph graph;  // backbone and heads
+  std::vector<CenterBox> priors;
+  State state;                           // the weights to run it with
+  std::vector<std::string> class_names;  // without the background; empty: not known
+  std::string weights_file;              // for messages
+};
+
+}  // namespace ssdq

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ssdq/export/onnx_detector.h"
+
+namespace ssdq {
+
+// What the user may ask of the formats; each reads its own part.
+struct ExportOptions {
+  OnnxOptions onnx;
+};
+
+struct ExportFormat {
+  std::string name;
+  std::string summary;  // for --help
+  void (*write)(const std::string& path, const ExportModel& model, const ExportOptions& options);
+};
+
+// The formats of export_net, a row each.
+const std::vector<ExportFormat>& export_formats();
+
+// Throws ConfigError that lists the known names.
+const ExportFormat& find_export_format(const std::string& name);
+
+}  // namespace ssdq

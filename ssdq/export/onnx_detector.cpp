@@ -1,0 +1,144 @@
+#include "ssdq/export/onnx_detector.h"
+
+#include <torch/types.h>
+#include <nlohmann/json.hpp>
+
+#include "ssdq/export/export_model.h"
+#include "ssdq/export/onnx_graph.h"
+#include "ssdq/quantization/policy.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
+#include "ssdq/utils/strings.h"
+#include "ssdq/utils/suggest.h"
+
+namespace ssdq {
+namespace {
+
+using nlohmann::json;
+
+void check_options(const OnnxOptions& options) {
+  SSDQ_CHECK_CONFIG(options.opset >= kLeastOnnxOpset && options.opset <= kGreatestOnnxOpset,
+                    "--opset must be in {}..{}, got {}", kLeastOnnxOpset, kGreatestOnnxOpset,
+                    options.opset);
+  SSDQ_CHECK_CONFIG(
+      options.ir_version == 0 || (options.ir_version >= 4 && options.ir_version <= 10),
+      "--ir-version must be in 4..10, or 0 for that of the opset, got {}", options.ir_version);
+  SSDQ_CHECK_CONFIG(options.dynamic_batch || options.batch_size >= 1,
+                    "--static-batch must be at least 1, got {}", options.batch_size);
+}
+
+void refuse_quantized(const ExportModel& model) {
+  const auto plan = plan_quantization(model.graph, model.config.quantization);
+  SSDQ_CHECK_CONFIG(plan.empty(),
+                    "format onnx is FP32, but QUANTIZATION.TYPE {} quantizes {} nodes; export the "
+                    "weights of a float training with `QUANTIZATION.TYPE none`",
+                    model.config.quantization.type, plan.size());
+}
+
+// The IR version that came with an opset (onnx, docs/Versioning.md).
+int ir_version_of(int opset) { return opset >= 19 ? 9 : opset >= 15 ? 8 : opset >= 12 ? 7 : 6; }
+
+State without_counters(const State& state) {
+  State kept;
+  for (const auto& entry : state) {
+    if (!ends_with(entry.first, ".num_batches_tracked")) {
+      kept.push_back(entry);
+    }
+  }
+  return kept;
+}
+
+State shapes_only(const FloatTensors& tensors) {
+  State state;
+  for (const auto& [name, tensor] : tensors) {
+    state.emplace_back(name, torch::empty(tensor.shape, torch::device(torch::kMeta)));
+  }
+  return state;
+}
+
+FloatTensors weights_of(const ExportModel& model) {
+  FloatTensors tensors = expected_tensors(model.graph);
+  const State found = without_counters(model.state);
+  const auto differences = describe_differences(shapes_only(tensors), found);
+  SSDQ_CHECK(differences.empty(), "{}: not the weights of this network: {}", model.weights_file,
+             differences);
+  for (const auto& [name, tensor] : found) {
+    const auto plain = tensor.detach().to(torch::kCPU, torch::kFloat).contiguous();
+    const auto* data = plain.data_ptr<float>();
+    tensors[name].values.assign(data, data + plain.numel());
+  }
+  return tensors;
+}
+
+const char* heads_word(OnnxHeads heads) {
+  return heads == OnnxHeads::kRaw ? "raw" : heads == OnnxHeads::kDecoded ? "decoded" : "detections";
+}
+
+std::string text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::map<std::string, std::string> metadata_of(const ExportModel& model, OnnxHeads heads) {
+  const Config& config = model.config;
+  const Size2 size = config.input.image_size;
+  std::map<std::string, std::string> metadata = {
+      {"outputs", heads_word(heads)},
+      {"input_size", text({size.height, size.width})},
+      {"color_order", "RGB"},
+      {"pixel_mean", text(config.input.pixel_mean)},
+      {"pixel_std", text(config.input.pixel_std)},
+      {"num_classes", text(config.model.num_classes)},
+      {"num_priors", text(model.priors.size())},
+      {"center_variance", text(config.model.center_variance)},
+      {"size_variance", text(config.model.size_variance)},
+      {"confidence_threshold", text(config.test.confidence_threshold)},
+      {"nms_threshold", text(config.test.nms_threshold)},
+      {"candidates_per_class", text(config.test.candidates_per_class)},
+      {"max_per_class", text(config.test.max_per_class)},
+      {"max_per_image", text(config.test.max_per_image)}};
+  if (!model.class_names.empty()) {
+    std::vector<std::string> names = {"background"};
+    names.insert(names.end(), model.class_names.begin(), model.class_names.end());
+    metadata["class_names"] = text(names);
+  }
+  return metadata;
+}
+
+}  // namespace
+
+OnnxHeads parse_onnx_heads(const std::string& word) {
+  for (const OnnxHeads heads : {OnnxHeads::kRaw, OnnxHeads::kDecoded, OnnxHeads::kDetections}) {
+    if (word == heads_word(heads)) {
+      return heads;
+    }
+  }
+  fail_config("--outputs: unknown word '{}'{}", word,
+              suggestion(word, {"raw", "decoded", "detections"}));
+}
+
+OnnxModel build_onnx(const ExportModel& model, const OnnxOptions& options) {
+  check_options(options);
+  refuse_quantized(model);
+  OnnxBuilder onnx(options.opset);
+  onnx.model.ir_version =
+      options.ir_version == 0 ? ir_version_of(options.opset) : options.ir_version;
+  onnx.model.producer_name = "SSDQ";
+  onnx.model.producer_version = SSDQ_VERSION;
+  onnx.model.graph_name = "detector";
+  onnx.model.metadata = metadata_of(model, options.heads);
+  const OnnxDim batch =
+      options.dynamic_batch ? OnnxDim("batch") : OnnxDim(int64_t{options.batch_size});
+  const auto& input = std::get<Input>(model.graph.nodes.at(0).op);
+  const auto images = onnx.input(
+      "images", OnnxType::kFloat,
+      {batch, int64_t{input.channels}, int64_t{input.size.height}, int64_t{input.size.width}});
+  const auto values = add_graph(onnx, model.graph, weights_of(model), images);
+  add_heads(onnx, model.graph, values, model.priors, model.config, options.heads, batch);
+  return std::move(onnx.model);
+}
+
+void export_onnx(const std::string& path, const ExportModel& model, const OnnxOptions& options) {
+  write_file_atomically(path, serialize(build_onnx(model, options)));
+}
+
+}  // namespace ssdq
