@@ -1,0 +1,135 @@
+#include <filesystem>
+#include <iostream>
+#include <string>
+
+#include <boost/program_options.hpp>
+
+#include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/config/overrides.h"
+#include "ssdq/config/paths.h"
+#include "ssdq/config/reader.h"
+#include "ssdq/config/validate.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/launch.h"
+#include "ssdq/engine/registries.h"
+#include "ssdq/export/export_model.h"
+#include "ssdq/export/formats.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/strings.h"
+
+namespace po = boost::program_options;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: export_net --config-file FILE --weights FILE --format NAME --output FILE [options] "
+    "[KEY VALUE ...]\n\n"
+    "Writes a trained detector for other programs (docs/export.md):\n"
+    "  export_net --config-file configs/vgg_mini_ssd300_bccd.yaml \\\n"
+    "             --weights datasets/bccd/vgg_mini_ssd300_bccd.safetensors \\\n"
+    "             --format onnx --outputs detections --static-batch 1 --output cells.onnx\n\n";
+
+po::options_description describe() {
+  po::options_description options("options");
+  auto add = options.add_options();
+  add("help,h", "this text and the formats");
+  add("config-file", po::value<std::string>(), "YAML configuration");
+  add("weights", po::value<std::string>(),
+      "checkpoint; default: MODEL.WEIGHTS of the configuration");
+  add("format", po::value<std::string>(), "one of the formats below");
+  add("output", po::value<std::string>(), "file to write");
+  add("force", "replace the file if it exists");
+  add("outputs", po::value<std::string>()->default_value("raw"),
+      "onnx: raw (logits and regressions), decoded (probabilities and boxes) or detections");
+  add("opset", po::value<int>(), "onnx: operator set, 11..19; default 17");
+  add("ir-version", po::value<int>(), "onnx: file version, 4..10; default: that of the opset");
+  add("static-batch", po::value<int>(), "onnx: fixed number of images; default: any number");
+  return options;
+}
+
+std::string required(const po::variables_map& given, const char* name, const char* expected) {
+  SSDQ_CHECK_CONFIG(given.count(name) != 0, "--{} is missing; expected {}; see --help", name,
+                    expected);
+  return given[name].as<std::string>();
+}
+
+ssdq::ExportOptions export_options(const po::variables_map& given) {
+  ssdq::ExportOptions options;
+  options.onnx.heads = ssdq::parse_onnx_heads(given["outputs"].as<std::string>());
+  if (given.count("opset") != 0) {
+    options.onnx.opset = given["opset"].as<int>();
+  }
+  if (given.count("ir-version") != 0) {
+    options.onnx.ir_version = given["ir-version"].as<int>();
+  }
+  if (given.count("static-batch") != 0) {
+    options.onnx.dynamic_batch = false;
+    options.onnx.batch_size = given["static-batch"].as<int>();
+  }
+  return options;
+}
+
+ssdq::ExportModel load_model(const ssdq::LoadedConfig& loaded, const std::string& weights) {
+  auto registries = ssdq::builtin_registries();
+  ssdq::validate(loaded.config, loaded.origins, ssdq::known_names(registries));
+  const auto experiment = ssdq::build_experiment(loaded.config, loaded.file, registries);
+  const auto checkpoint = ssdq::load_checkpoint(weights);
+  ssdq::ExportModel model;
+  model.config = experiment.config;
+  model.graph = experiment.graph;
+  model.priors = experiment.priors;
+  model.state = ssdq::inference_weights(checkpoint);
+  model.weights_file = weights;
+  const auto names = checkpoint.extra.find("class_names");
+  if (names != checkpoint.extra.end()) {
+    model.class_names = ssdq::split(names->second, '\n');
+  }
+  return model;
+}
+
+void print_help(const po::options_description& options) {
+  std::cout << kUsage << options << "\nformats:\n";
+  for (const auto& format : ssdq::export_formats()) {
+    std::cout << "  " << format.name << ": " << format.summary << '\n';
+  }
+}
+
+int run(int argc, char** argv) {
+  const auto options = describe();
+  const auto line =
+      ssdq::split_overrides(argc, argv,
+                            {"--config-file", "--weights", "--format", "--output", "--outputs",
+                             "--opset", "--ir-version", "--static-batch"});
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(line.options).options(options).run(), given);
+  } catch (const po::error& error) {
+    ssdq::fail_config("{}; see --help", error.what());
+  }
+  if (given.count("help") != 0) {
+    print_help(options);
+    return ssdq::kExitOk;
+  }
+  const auto config_file = required(given, "config-file", "a YAML file");
+  const auto& format = ssdq::find_export_format(required(given, "format", "the name of a format"));
+  const auto output = required(given, "output", "the file to write");
+  const auto export_options = ::export_options(given);
+  SSDQ_CHECK_CONFIG(given.count("force") != 0 || !fs::exists(output),
+                    "{}: exists already; add --force to replace it", output);
+  const auto loaded = ssdq::load_config(config_file, line.overrides);
+  const auto weights = given.count("weights") != 0
+                           ? given["weights"].as<std::string>()
+                           : ssdq::resolve_path(loaded.config.model.weights, loaded.file);
+  SSDQ_CHECK_CONFIG(!weights.empty(),
+                    "no weights; expected --weights FILE or MODEL.WEIGHTS in the configuration");
+  format.write(output, load_model(loaded, weights), export_options);
+  std::cout << output << ": " << format.name << ", " << fs::file_size(output) / 1024 << " KiB\n";
+  return ssdq::kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return ssdq::run_tool("export_net", [&] { return run(argc, argv); });
+}
