@@ -47,7 +47,8 @@ Command run_command(const std::string& line) {
 
 // Installs the package beside the build, once.
 std::string prepare_runtime() {
-  if (run_command("node -e 'process.exit(parseInt(process.versions.node) < 18)'").status != 0) {
+  if (run_command("node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'").status !=
+      0) {
     return "ONNX Runtime is run by node 18 or later, which was not found";
   }
   const fs::path folder = SSDQ_ONNXRUNTIME_DIR;
@@ -101,6 +102,19 @@ std::vector<RunOutputs> read_outputs(const TempFolder& folder, size_t runs) {
   return outputs;
 }
 
+// The Python that has the module onnx; empty if none.
+const std::string& python() {
+  static const std::string found = [] {
+    for (const char* name : {"python3", "/usr/bin/python3"}) {
+      if (run_command(std::string(name) + " -c 'import onnx'").status == 0) {
+        return std::string(name);
+      }
+    }
+    return std::string();
+  }();
+  return found;
+}
+
 }  // namespace
 
 const std::string& runtime_problem() {
@@ -127,16 +141,14 @@ std::vector<RunOutputs> run_onnx(const OnnxModel& model, const std::vector<RunVa
 
 const std::string& checker_problem() {
   static const std::string problem =
-      run_command("/usr/bin/python3 -c 'import onnx'").status == 0
-          ? ""
-          : "Python's onnx was not found (Debian: apt-get install python3-onnx)";
+      python().empty() ? "Python's onnx was not found (Debian: apt-get install python3-onnx)" : "";
   return problem;
 }
 
 std::string python_about(const OnnxModel& model, const std::string& program) {
   const TempFolder folder;
   write_text(folder / "program.py", program);
-  return run_command("/usr/bin/python3 " + quoted(folder / "program.py") + " " +
+  return run_command(python() + " " + quoted(folder / "program.py") + " " +
                      quoted(save(folder, model)))
       .output;
 }

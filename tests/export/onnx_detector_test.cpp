@@ -1,0 +1,337 @@
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "../utils/temp_folder.h"
+#include "onnx_testing.h"
+#include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/config/reader.h"
+#include "ssdq/data/image_reader.h"
+#include "ssdq/data/transforms/render.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/registries.h"
+#include "ssdq/export/export_model.h"
+#include "ssdq/export/onnx_detector.h"
+#include "ssdq/modeling/state.h"
+#include "ssdq/utils/error.h"
+#include "testing_state.h"
+
+namespace ssdq {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr const char* kBccdConfig = SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd.yaml";
+constexpr const char* kBccdWeights =
+    SSDQ_SOURCE_DIR "/datasets/bccd/vgg_mini_ssd300_bccd.safetensors";
+
+using Overrides = std::vector<std::string>;
+
+// A configuration with its detector, as Experiment keeps a pointer to the registries.
+struct Subject {
+  Registries registries = builtin_registries();
+  Experiment experiment;
+  Detector detector{nullptr};
+
+  explicit Subject(const std::string& config, Overrides overrides = {}) {
+    overrides.insert(overrides.end(), {"MODEL.DEVICE", "cpu"});
+    const auto loaded = load_config(config, overrides);
+    experiment = build_experiment(loaded.config, loaded.file, registries);
+    detector = build_detector(experiment);
+    detector->eval();
+  }
+};
+
+ExportModel exported(const Subject& subject) {
+  ExportModel model;
+  model.config = subject.experiment.config;
+  model.graph = subject.experiment.graph;
+  model.priors = subject.experiment.priors;
+  model.state = state(*subject.detector);
+  model.class_names = {"RBC", "WBC", "Platelets"};
+  model.weights_file = "weights";
+  return model;
+}
+
+OnnxOptions options_of(OnnxHeads heads, int static_batch = 0) {
+  OnnxOptions options;
+  options.heads = heads;
+  options.dynamic_batch = static_batch == 0;
+  options.batch_size = static_batch;
+  return options;
+}
+
+testing::RunValue value_of(const torch::Tensor& x) {
+  const auto flat = x.contiguous();
+  const auto* data = flat.data_ptr<float>();
+  return {x.sizes().vec(), {data, data + flat.numel()}};
+}
+
+// Those that train in float; of the same network, the first.
+std::vector<std::string> float_configs() {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(SSDQ_SOURCE_DIR "/configs")) {
+    const auto name = entry.path().filename().string();
+    if (entry.path().extension() == ".yaml" && name.find("_quan_") == std::string::npos) {
+      files.push_back(entry.path().string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+class OnnxConfig : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(OnnxConfig, RawOutputsAreThoseOfTheDetector) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(7);
+  Subject subject(GetParam());
+  testing::randomise(*subject.detector);
+  const Size2 size = subject.experiment.config.input.image_size;
+  const auto images = torch::randn({1, 3, size.height, size.width});
+  const auto expected = subject.detector->forward(images);
+  const auto outputs = testing::run_onnx(build_onnx(exported(subject), options_of(OnnxHeads::kRaw)),
+                                         {value_of(images)});
+  ASSERT_EQ(outputs.size(), 1);
+  const auto& scores = outputs[0].at("scores");
+  const auto& boxes = outputs[0].at("boxes");
+  EXPECT_EQ(scores.dims, expected.class_logits.sizes().vec());
+  EXPECT_EQ(boxes.dims, expected.box_regression.sizes().vec());
+  const double of_scores =
+      testing::relative_difference(scores.values, value_of(expected.class_logits).values);
+  const double of_boxes =
+      testing::relative_difference(boxes.values, value_of(expected.box_regression).values);
+  EXPECT_LT(of_scores, 1e-4);
+  EXPECT_LT(of_boxes, 1e-4);
+  RecordProperty("scores", std::to_string(of_scores * 1e6));
+  RecordProperty("boxes", std::to_string(of_boxes * 1e6));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OnnxConfig, ::testing::ValuesIn(float_configs()),
+                         [](const auto& of) { return fs::path(of.param).stem().string(); });
+
+class OnnxCells : public ::testing::Test {
+ protected:
+  void load(const Overrides& overrides = {}) {
+    subject_ = std::make_unique<Subject>(kBccdConfig, overrides);
+    load_state_strict(*subject_->detector, inference_weights(load_checkpoint(kBccdWeights)),
+                      kBccdWeights);
+  }
+
+  // [1, 3, 300, 300], as evaluation makes it.
+  torch::Tensor image(const std::string& number) {
+    const auto rgb =
+        read_image(SSDQ_SOURCE_DIR "/datasets/bccd/JPEGImages/BloodImage_" + number + ".jpg");
+    const InputConfig& input = subject_->experiment.config.input;
+    size_ = {rgb.rows, rgb.cols};
+    auto pixels = torch::empty({1, 300, 300, 3});
+    render_whole(rgb, {rgb_floats(input.pixel_mean), rgb_floats(input.pixel_std)}, {300, 300},
+                 pixels.data_ptr<float>());
+    return pixels.permute({0, 3, 1, 2}).contiguous();
+  }
+
+  std::vector<Detections> detect(const torch::Tensor& images) {
+    const torch::NoGradGuard no_grad;
+    const auto output = subject_->detector->forward(images);
+    return build_post_processor(subject_->experiment)
+        .run(output.class_logits.contiguous().data_ptr<float>(),
+             output.box_regression.contiguous().data_ptr<float>(),
+             std::vector<Size2>(images.size(0), size_), 1);
+  }
+
+  std::vector<testing::RunOutputs> run(const OnnxOptions& options, const torch::Tensor& images) {
+    return testing::run_onnx(build_onnx(exported(*subject_), options), {value_of(images)});
+  }
+
+  // Rows of "detections" that belong to an image, in its pixels.
+  Detections rows_of(const testing::RunValue& rows, int image) const {
+    Detections found;
+    const auto width = static_cast<float>(size_.width);
+    const auto height = static_cast<float>(size_.height);
+    for (size_t i = 0; i + 7 <= rows.values.size(); i += 7) {
+      const float* row = &rows.values[i];
+      if (static_cast<int>(row[0]) == image) {
+        const Box box{row[3] * width, row[4] * height, row[5] * width, row[6] * height};
+        found.push_back({box, row[2], static_cast<int>(row[1])});
+      }
+    }
+    return found;
+  }
+
+  std::unique_ptr<Subject> subject_;
+  Size2 size_;  // of the images' files
+};
+
+Detections above(const Detections& detections, float score) {
+  Detections kept;
+  std::copy_if(detections.begin(), detections.end(), std::back_inserter(kept),
+               [&](const Detection& one) { return one.score > score; });
+  return kept;
+}
+
+void expect_same(const Detections& actual, const Detections& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    EXPECT_EQ(actual[i].label, expected[i].label) << i;
+    EXPECT_NEAR(actual[i].score, expected[i].score, 1e-4) << i;
+    EXPECT_NEAR(actual[i].box.x1, expected[i].box.x1, 0.05) << i;
+    EXPECT_NEAR(actual[i].box.y1, expected[i].box.y1, 0.05) << i;
+    EXPECT_NEAR(actual[i].box.x2, expected[i].box.x2, 0.05) << i;
+    EXPECT_NEAR(actual[i].box.y2, expected[i].box.y2, 0.05) << i;
+  }
+}
+
+TEST_F(OnnxCells, DecodedOutputsAreProbabilitiesAndBoxes) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load();
+  const torch::NoGradGuard no_grad;
+  const auto images = image("00007");
+  const auto output = subject_->detector->forward(images);
+  const auto outputs = run(options_of(OnnxHeads::kDecoded), images);
+  ASSERT_EQ(outputs.size(), 1);
+  EXPECT_LT(testing::relative_difference(outputs[0].at("scores").values,
+                                         value_of(output.class_logits.softmax(2)).values),
+            1e-5);
+  const auto regressions = output.box_regression.contiguous();
+  std::vector<float> boxes;
+  for (size_t i = 0; i < subject_->experiment.priors.size(); ++i) {
+    const Box box = to_corners(decode(regressions.data_ptr<float>() + 4 * i,
+                                      subject_->experiment.priors[i], BoxVariances{}));
+    boxes.insert(boxes.end(), {box.x1, box.y1, box.x2, box.y2});
+  }
+  EXPECT_LT(testing::relative_difference(outputs[0].at("boxes").values, boxes), 1e-5);
+}
+
+TEST_F(OnnxCells, DetectionsAreThoseOfThePostProcessor) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load();
+  for (const char* number : {"00007", "00011", "00015"}) {
+    const auto images = image(number);
+    const auto expected = above(detect(images).front(), 0.3F);
+    for (const int static_batch : {0, 1}) {
+      const auto outputs = run(options_of(OnnxHeads::kDetections, static_batch), images);
+      ASSERT_EQ(outputs.size(), 1);
+      EXPECT_GE(expected.size(), 5) << number;
+      expect_same(above(rows_of(outputs[0].at("detections"), 0), 0.3F), expected);
+    }
+  }
+}
+
+// Limits so tight that each takes something away, on two images at once.
+TEST_F(OnnxCells, LimitsHoldForEachImageOfABatch) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load({"TEST.CANDIDATES_PER_CLASS", "40", "TEST.MAX_PER_CLASS", "6", "TEST.MAX_PER_IMAGE", "9",
+        "TEST.NMS_THRESHOLD", "0.3"});
+  const auto images = torch::cat({image("00007"), image("00011")});
+  const auto expected = detect(images);
+  for (const int static_batch : {0, 2}) {
+    const auto outputs = run(options_of(OnnxHeads::kDetections, static_batch), images);
+    ASSERT_EQ(outputs.size(), 1);
+    for (const int i : {0, 1}) {
+      expect_same(rows_of(outputs[0].at("detections"), i), expected[i]);
+      EXPECT_EQ(expected[i].size(), 9);
+    }
+  }
+}
+
+TEST_F(OnnxCells, AnImageWithoutDetectionsGivesNoRows) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load({"TEST.CONFIDENCE_THRESHOLD", "0.9999"});
+  const auto images = torch::zeros({1, 3, 300, 300});
+  for (const int static_batch : {0, 1}) {
+    const auto outputs = run(options_of(OnnxHeads::kDetections, static_batch), images);
+    ASSERT_EQ(outputs.size(), 1);
+    EXPECT_EQ(outputs[0].at("detections").dims, (std::vector<int64_t>{0, 7}));
+  }
+}
+
+TEST_F(OnnxCells, EveryOpsetGivesTheSameDetections) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load();
+  const auto images = image("00007");
+  const auto expected = above(detect(images).front(), 0.3F);
+  for (int opset = kLeastOnnxOpset; opset <= kGreatestOnnxOpset; ++opset) {
+    auto options = options_of(OnnxHeads::kDetections);
+    options.opset = opset;
+    const auto outputs = run(options, images);
+    ASSERT_EQ(outputs.size(), 1) << opset;
+    expect_same(above(rows_of(outputs[0].at("detections"), 0), 0.3F), expected);
+  }
+}
+
+TEST_F(OnnxCells, PassTheChecker) {
+  SSDQ_NEEDS_CHECKER();
+  load();
+  for (const auto heads : {OnnxHeads::kRaw, OnnxHeads::kDecoded, OnnxHeads::kDetections}) {
+    for (const int opset : {11, 17}) {
+      auto options = options_of(heads, opset == 11 ? 3 : 0);
+      options.opset = opset;
+      EXPECT_EQ(testing::check_onnx(build_onnx(exported(*subject_), options)), "");
+    }
+  }
+}
+
+class OnnxDetector : public ::testing::Test {
+ protected:
+  OnnxDetector() : subject_(kBccdConfig), model_(exported(subject_)) {}
+
+  std::string refusal(const OnnxOptions& options) const {
+    return testing::message_of<ConfigError>([&] { build_onnx(model_, options); });
+  }
+
+  Subject subject_;
+  ExportModel model_;
+};
+
+TEST_F(OnnxDetector, MetadataTellHowToFeedAndReadIt) {
+  const auto model = build_onnx(model_, options_of(OnnxHeads::kDecoded, 4));
+  EXPECT_EQ(model.metadata.at("class_names"), R"(["background","RBC","WBC","Platelets"])");
+  EXPECT_EQ(model.metadata.at("input_size"), "[300,300]");
+  EXPECT_EQ(model.metadata.at("pixel_mean"), "[123.0,117.0,104.0]");
+  EXPECT_EQ(model.metadata.at("nms_threshold"), "0.45");
+  EXPECT_EQ(model.metadata.at("num_priors"), "8732");
+  EXPECT_EQ(model.metadata.at("outputs"), "decoded");
+  EXPECT_EQ(model.producer_name, "SSDQ");
+  EXPECT_EQ(model.inputs[0].dims,
+            (std::vector<OnnxDim>{int64_t{4}, int64_t{3}, int64_t{300}, int64_t{300}}));
+  EXPECT_EQ(model.ir_version, 8);
+}
+
+TEST_F(OnnxDetector, NamesTheOptionThatIsOutOfRange) {
+  OnnxOptions options;
+  options.opset = 10;
+  EXPECT_THAT(refusal(options), HasSubstr("--opset must be in 11..19, got 10"));
+  options.opset = 11;
+  options.ir_version = 3;
+  EXPECT_THAT(refusal(options), HasSubstr("--ir-version"));
+  EXPECT_THAT(refusal(options_of(OnnxHeads::kRaw, -1)), HasSubstr("--static-batch"));
+  EXPECT_THAT(testing::message_of<ConfigError>([] { parse_onnx_heads("detection"); }),
+              HasSubstr("did you mean 'detections'"));
+}
+
+TEST_F(OnnxDetector, RefusesAQuantizedConfiguration) {
+  Subject quantized(SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd_quan_w8a8.yaml");
+  const auto model = exported(quantized);
+  EXPECT_THAT(testing::message_of<ConfigError>([&] { build_onnx(model, {}); }),
+              HasSubstr("format onnx is FP32"));
+}
+
+TEST_F(OnnxDetector, RefusesWeightsOfAnotherNetwork) {
+  model_.state.pop_back();
+  const auto message = testing::message_of<Error>([&] { build_onnx(model_, {}); });
+  EXPECT_THAT(message, HasSubstr("weights: not the weights of this network"));
+  EXPECT_THAT(message, HasSubstr("1 tensors missing"));
+}
+
+}  // namespace
+}  // namespace ssdq
