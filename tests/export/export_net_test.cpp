@@ -1,0 +1,77 @@
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../e2e/process.h"
+#include "../utils/temp_folder.h"
+
+namespace ssdq::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kConfig = SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd.yaml";
+constexpr const char* kWeights = SSDQ_SOURCE_DIR "/datasets/bccd/vgg_mini_ssd300_bccd.safetensors";
+
+class ExportNet : public ::testing::Test {
+ protected:
+  ProcessResult export_net(const std::vector<std::string>& more,
+                           const std::string& format = "onnx") const {
+    std::vector<std::string> arguments = {"--config-file", kConfig, "--weights", kWeights,
+                                          "--format",      format,  "--output",  output_};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_tool("export_net", arguments);
+  }
+
+  TempFolder folder_;
+  const std::string output_ = folder_ / "cells.onnx";
+};
+
+TEST_F(ExportNet, WritesAFileAndReplacesItOnlyWhenForced) {
+  const auto first = export_net({"--outputs", "detections", "--static-batch", "1"});
+  EXPECT_EQ(first.status, 0) << first.output;
+  const std::string bytes = read_text(output_);
+  EXPECT_THAT(bytes, HasSubstr("NonMaxSuppression"));
+  EXPECT_THAT(bytes, HasSubstr("Platelets"));
+
+  const auto second = export_net({});
+  EXPECT_EQ(second.status, 2);
+  EXPECT_THAT(second.output, HasSubstr("add --force"));
+  EXPECT_EQ(read_text(output_), bytes);
+
+  EXPECT_EQ(export_net({"--force", "--opset", "13"}).status, 0);
+  EXPECT_NE(read_text(output_), bytes);
+}
+
+// The file is that of the weights and options alone.
+TEST_F(ExportNet, WritesTheSameBytesAgain) {
+  ASSERT_EQ(export_net({"--outputs", "decoded"}).status, 0);
+  const std::string bytes = read_text(output_);
+  ASSERT_EQ(export_net({"--outputs", "decoded", "--force"}).status, 0);
+  EXPECT_TRUE(read_text(output_) == bytes);
+}
+
+TEST_F(ExportNet, AFailedWriteLeavesTheOldFile) {
+  write_text(output_, "old");
+  const FileSizeLimit limit(100000);
+  const auto result = export_net({"--force"});
+  EXPECT_EQ(result.status, 1) << result.output;
+  EXPECT_EQ(read_text(output_), "old");
+}
+
+TEST_F(ExportNet, SaysInOneSentenceWhatIsWrong) {
+  EXPECT_THAT(export_net({}, "onx").output, HasSubstr("did you mean 'onnx'"));
+  EXPECT_THAT(export_net({"--outputs", "boxes"}).output, HasSubstr("--outputs: unknown word"));
+  EXPECT_THAT(export_net({"--opset", "23"}).output, HasSubstr("--opset must be in 11..19, got 23"));
+  const auto other = export_net({"MODEL.NUM_CLASSES", "5"});
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.output, HasSubstr("not the weights of this network"));
+  const auto quantized = export_net({"QUANTIZATION.TYPE", "dorefa"});
+  EXPECT_EQ(quantized.status, 2);
+  EXPECT_THAT(quantized.output, HasSubstr("format onnx is FP32"));
+}
+
+}  // namespace
+}  // namespace ssdq::testing
