@@ -251,21 +251,31 @@ TEST_F(OnnxCells, DetectionsAreThoseOfThePostProcessor) {
   }
 }
 
-// Limits so tight that each takes something away, on two images at once.
+// Each limit alone, then all of them, on two images at once.
 TEST_F(OnnxCells, LimitsHoldForEachImageOfABatch) {
   SSDQ_NEEDS_ONNXRUNTIME();
-  load({"TEST.CANDIDATES_PER_CLASS", "40", "TEST.MAX_PER_CLASS", "6", "TEST.MAX_PER_IMAGE", "9",
-        "TEST.NMS_THRESHOLD", "0.3"});
-  const auto images = torch::cat({image("00007"), image("00011")});
-  const auto expected = detect(images);
-  for (const int static_batch : {0, 2}) {
-    const auto outputs = run(options_of(OnnxHeads::kDetections, static_batch), images);
-    ASSERT_EQ(outputs.size(), 1);
-    for (const int i : {0, 1}) {
-      expect_same(rows_of(outputs[0].at("detections"), i), expected[i]);
-      EXPECT_EQ(expected[i].size(), 9);
+  const std::vector<Overrides> limits = {
+      {"TEST.CANDIDATES_PER_CLASS", "20", "TEST.MAX_PER_IMAGE", "-1"},
+      {"TEST.MAX_PER_CLASS", "3", "TEST.CANDIDATES_PER_CLASS", "-1"},
+      {"TEST.MAX_PER_IMAGE", "7", "TEST.NMS_THRESHOLD", "0.3"},
+      {"TEST.CANDIDATES_PER_CLASS", "30", "TEST.MAX_PER_CLASS", "4", "TEST.MAX_PER_IMAGE", "9"}};
+  std::vector<size_t> counts;
+  for (const auto& overrides : limits) {
+    load(overrides);
+    const auto images = torch::cat({image("00007"), image("00011")});
+    const auto expected = detect(images);
+    for (const int static_batch : {0, 2}) {
+      const auto outputs = run(options_of(OnnxHeads::kDetections, static_batch), images);
+      ASSERT_EQ(outputs.size(), 1);
+      for (const int i : {0, 1}) {
+        expect_same(rows_of(outputs[0].at("detections"), i), expected[i]);
+      }
     }
+    counts.push_back(expected[0].size());
   }
+  EXPECT_EQ(counts[1], 9);
+  EXPECT_EQ(counts[2], 7);
+  EXPECT_EQ(counts[3], 9);
 }
 
 TEST_F(OnnxCells, AnImageWithoutDetectionsGivesNoRows) {
