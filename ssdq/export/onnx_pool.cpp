@@ -1,6 +1,7 @@
 #include "ssdq/export/onnx_pool.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace ssdq {
