@@ -35,6 +35,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"engine",
      {"utils", "structures", "config", "graph", "detection", "data", "evaluation", "visualization",
       "quantization", "layers", "solver", "checkpoint", "modeling"}},
+    {"export",
+     {"utils", "structures", "config", "graph", "detection", "quantization", "checkpoint"}},
 };
 
 // Folders whose files must compile without LibTorch: they make up ssdq::core.
