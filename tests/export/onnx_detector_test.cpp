@@ -1,148 +1,30 @@
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <iostream>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "../utils/temp_folder.h"
+#include "exported_detector.h"
 #include "onnx_testing.h"
 #include "ssdq/checkpoint/checkpoint.h"
-#include "ssdq/config/reader.h"
 #include "ssdq/data/image_reader.h"
 #include "ssdq/data/transforms/render.h"
-#include "ssdq/engine/experiment.h"
-#include "ssdq/engine/registries.h"
-#include "ssdq/export/export_model.h"
-#include "ssdq/export/onnx_detector.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
-#include "testing_state.h"
 
-namespace ssdq {
+namespace ssdq::testing {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 constexpr const char* kBccdConfig = SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd.yaml";
 constexpr const char* kBccdWeights =
     SSDQ_SOURCE_DIR "/datasets/bccd/vgg_mini_ssd300_bccd.safetensors";
-
-using Overrides = std::vector<std::string>;
-
-// A configuration with its detector, as Experiment keeps a pointer to the registries.
-struct Subject {
-  Registries registries = builtin_registries();
-  Experiment experiment;
-  Detector detector{nullptr};
-
-  explicit Subject(const std::string& config, Overrides overrides = {}) {
-    overrides.insert(overrides.end(), {"MODEL.DEVICE", "cpu"});
-    const auto loaded = load_config(config, overrides);
-    experiment = build_experiment(loaded.config, loaded.file, registries);
-    detector = build_detector(experiment);
-    detector->eval();
-  }
-};
-
-ExportModel exported(const Subject& subject) {
-  ExportModel model;
-  model.config = subject.experiment.config;
-  model.graph = subject.experiment.graph;
-  model.priors = subject.experiment.priors;
-  model.state = state(*subject.detector);
-  model.class_names = {"RBC", "WBC", "Platelets"};
-  model.weights_file = "weights";
-  return model;
-}
-
-OnnxOptions options_of(OnnxHeads heads, int static_batch = 0) {
-  OnnxOptions options;
-  options.heads = heads;
-  options.dynamic_batch = static_batch == 0;
-  options.batch_size = static_batch;
-  return options;
-}
-
-testing::RunValue value_of(const torch::Tensor& x) {
-  const auto flat = x.contiguous();
-  const auto* data = flat.data_ptr<float>();
-  return {x.sizes().vec(), {data, data + flat.numel()}};
-}
-
-// Those that train in float; of the same network, the first.
-std::vector<std::string> float_configs() {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(SSDQ_SOURCE_DIR "/configs")) {
-    const auto name = entry.path().filename().string();
-    if (entry.path().extension() == ".yaml" && name.find("_quan_") == std::string::npos) {
-      files.push_back(entry.path().string());
-    }
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-class OnnxConfig : public ::testing::TestWithParam<std::string> {};
-
-struct Deviation {
-  double scores = 0, boxes = 0;  // fractions of the largest magnitude
-};
-
-Deviation deviation(const std::vector<float>& scores, const std::vector<float>& boxes,
-                    const DetectorOutput& expected) {
-  return {testing::relative_difference(scores, value_of(expected.class_logits).values),
-          testing::relative_difference(boxes, value_of(expected.box_regression).values)};
-}
-
-// How far float arithmetic alone takes the detector from the exact result; it is in double after.
-Deviation rounding(Detector& detector, const torch::Tensor& images, const DetectorOutput& output) {
-  detector->to(torch::kDouble);
-  return deviation(value_of(output.class_logits).values, value_of(output.box_regression).values,
-                   detector->forward(images.to(torch::kDouble)));
-}
-
-// Weights drawn at random magnify rounding where a clipped activation keeps little of a large sum.
-// Where the detector itself is more than 1e-4 / 3 from the exact result, the runtime is granted
-// three times that.
-TEST_P(OnnxConfig, RawOutputsAreThoseOfTheDetector) {
-  SSDQ_NEEDS_ONNXRUNTIME();
-  const torch::NoGradGuard no_grad;
-  torch::manual_seed(7);
-  Subject subject(GetParam());
-  testing::randomise(*subject.detector);
-  const Size2 size = subject.experiment.config.input.image_size;
-  const auto images = torch::randn({1, 3, size.height, size.width});
-  const auto expected = subject.detector->forward(images);
-  const auto outputs = testing::run_onnx(build_onnx(exported(subject), options_of(OnnxHeads::kRaw)),
-                                         {value_of(images)});
-  ASSERT_EQ(outputs.size(), 1);
-  const auto& scores = outputs[0].at("scores");
-  const auto& boxes = outputs[0].at("boxes");
-  EXPECT_EQ(scores.dims, expected.class_logits.sizes().vec());
-  EXPECT_EQ(boxes.dims, expected.box_regression.sizes().vec());
-  const Deviation found = deviation(scores.values, boxes.values, expected);
-  Deviation allowed{1e-4, 1e-4};
-  if (!(found.scores < allowed.scores && found.boxes < allowed.boxes)) {
-    const Deviation own = rounding(subject.detector, images, expected);
-    allowed = {std::max(1e-4, 3 * own.scores), std::max(1e-4, 3 * own.boxes)};
-  }
-  EXPECT_LT(found.scores, allowed.scores);
-  EXPECT_LT(found.boxes, allowed.boxes);
-  std::cout << fmt::format("scores {:.1e}, boxes {:.1e}; allowed {:.1e}, {:.1e}\n", found.scores,
-                           found.boxes, allowed.scores, allowed.boxes);
-}
-
-INSTANTIATE_TEST_SUITE_P(All, OnnxConfig, ::testing::ValuesIn(float_configs()),
-                         [](const auto& of) { return fs::path(of.param).stem().string(); });
 
 class OnnxCells : public ::testing::Test {
  protected:
@@ -173,12 +55,12 @@ class OnnxCells : public ::testing::Test {
              std::vector<Size2>(images.size(0), size_), 1);
   }
 
-  std::vector<testing::RunOutputs> run(const OnnxOptions& options, const torch::Tensor& images) {
-    return testing::run_onnx(build_onnx(exported(*subject_), options), {value_of(images)});
+  std::vector<RunOutputs> run(const OnnxOptions& options, const torch::Tensor& images) {
+    return run_onnx(build_onnx(exported(*subject_), options), {value_of(images)});
   }
 
   // Rows of "detections" that belong to an image, in its pixels.
-  Detections rows_of(const testing::RunValue& rows, int image) const {
+  Detections rows_of(const RunValue& rows, int image) const {
     Detections found;
     const auto width = static_cast<float>(size_.width);
     const auto height = static_cast<float>(size_.height);
@@ -223,8 +105,8 @@ TEST_F(OnnxCells, DecodedOutputsAreProbabilitiesAndBoxes) {
   const auto output = subject_->detector->forward(images);
   const auto outputs = run(options_of(OnnxHeads::kDecoded), images);
   ASSERT_EQ(outputs.size(), 1);
-  EXPECT_LT(testing::relative_difference(outputs[0].at("scores").values,
-                                         value_of(output.class_logits.softmax(2)).values),
+  EXPECT_LT(relative_difference(outputs[0].at("scores").values,
+                                value_of(output.class_logits.softmax(2)).values),
             1e-5);
   const auto regressions = output.box_regression.contiguous();
   std::vector<float> boxes;
@@ -233,7 +115,7 @@ TEST_F(OnnxCells, DecodedOutputsAreProbabilitiesAndBoxes) {
                                       subject_->experiment.priors[i], BoxVariances{}));
     boxes.insert(boxes.end(), {box.x1, box.y1, box.x2, box.y2});
   }
-  EXPECT_LT(testing::relative_difference(outputs[0].at("boxes").values, boxes), 1e-5);
+  EXPECT_LT(relative_difference(outputs[0].at("boxes").values, boxes), 1e-5);
 }
 
 TEST_F(OnnxCells, DetectionsAreThoseOfThePostProcessor) {
@@ -310,7 +192,7 @@ TEST_F(OnnxCells, PassTheChecker) {
     for (const int opset : {11, 17}) {
       auto options = options_of(heads, opset == 11 ? 3 : 0);
       options.opset = opset;
-      EXPECT_EQ(testing::check_onnx(build_onnx(exported(*subject_), options)), "");
+      EXPECT_EQ(check_onnx(build_onnx(exported(*subject_), options)), "");
     }
   }
 }
@@ -320,7 +202,7 @@ class OnnxDetector : public ::testing::Test {
   OnnxDetector() : subject_(kBccdConfig), model_(exported(subject_)) {}
 
   std::string refusal(const OnnxOptions& options) const {
-    return testing::message_of<ConfigError>([&] { build_onnx(model_, options); });
+    return message_of<ConfigError>([&] { build_onnx(model_, options); });
   }
 
   Subject subject_;
@@ -349,23 +231,23 @@ TEST_F(OnnxDetector, NamesTheOptionThatIsOutOfRange) {
   options.ir_version = 3;
   EXPECT_THAT(refusal(options), HasSubstr("--ir-version"));
   EXPECT_THAT(refusal(options_of(OnnxHeads::kRaw, -1)), HasSubstr("--static-batch"));
-  EXPECT_THAT(testing::message_of<ConfigError>([] { parse_onnx_heads("detection"); }),
+  EXPECT_THAT(message_of<ConfigError>([] { parse_onnx_heads("detection"); }),
               HasSubstr("did you mean 'detections'"));
 }
 
 TEST_F(OnnxDetector, RefusesAQuantizedConfiguration) {
   Subject quantized(SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd_quan_w8a8.yaml");
   const auto model = exported(quantized);
-  EXPECT_THAT(testing::message_of<ConfigError>([&] { build_onnx(model, {}); }),
+  EXPECT_THAT(message_of<ConfigError>([&] { build_onnx(model, {}); }),
               HasSubstr("format onnx is FP32"));
 }
 
 TEST_F(OnnxDetector, RefusesWeightsOfAnotherNetwork) {
   model_.state.pop_back();
-  const auto message = testing::message_of<Error>([&] { build_onnx(model_, {}); });
+  const auto message = message_of<Error>([&] { build_onnx(model_, {}); });
   EXPECT_THAT(message, HasSubstr("weights: not the weights of this network"));
   EXPECT_THAT(message, HasSubstr("1 tensors missing"));
 }
 
 }  // namespace
-}  // namespace ssdq
+}  // namespace ssdq::testing

@@ -63,9 +63,9 @@ std::string prepare_runtime() {
   const auto installed = run_command("cd " + quoted(folder.string()) +
                                      " && ONNXRUNTIME_NODE_INSTALL=skip timeout 180 npm ci "
                                      "--ignore-scripts --no-audit --no-fund");
-  return installed.status == 0
-             ? ""
-             : "the npm package onnxruntime-node could not be installed: " + installed.output;
+  return installed.status == 0 ? ""
+                               : "the npm package onnxruntime-node could not be installed: " +
+                                     installed.output.substr(0, installed.output.find('\n'));
 }
 
 std::vector<float> floats_of(const std::string& bytes) {
