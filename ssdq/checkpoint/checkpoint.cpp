@@ -8,6 +8,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/utils/error.h"
 
@@ -64,15 +65,20 @@ void place(const std::string& path, Checkpoint& checkpoint, const std::string& n
   }
 }
 
-Checkpoint from_file(const std::string& path, TensorFile file) {
+Checkpoint from_foreign_file(TensorFile file) {
   Checkpoint checkpoint;
+  checkpoint.model = std::move(file.tensors);
+  checkpoint.extra = std::move(file.metadata);
+  checkpoint.weights_only = true;
+  return checkpoint;
+}
+
+Checkpoint from_file(const std::string& path, TensorFile file) {
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
-    checkpoint.model = std::move(file.tensors);
-    checkpoint.extra = std::move(file.metadata);
-    checkpoint.weights_only = true;
-    return checkpoint;
+    return from_foreign_file(std::move(file));
   }
+  Checkpoint checkpoint;
   const int64_t version = read_integer(path, file, "format_version");
   SSDQ_CHECK(
       version == kVersion,
@@ -120,11 +126,13 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
 }
 
 Checkpoint load_checkpoint(const std::string& path) {
-  return from_file(path, read_safetensors(path));
+  return is_pytorch_file(path) ? from_foreign_file(read_pytorch(path))
+                               : from_file(path, read_safetensors(path));
 }
 
 Checkpoint inspect_checkpoint(const std::string& path) {
-  return from_file(path, read_safetensors_header(path));
+  return is_pytorch_file(path) ? from_foreign_file(read_pytorch_header(path))
+                               : from_file(path, read_safetensors_header(path));
 }
 
 torch::Tensor rng_state() {

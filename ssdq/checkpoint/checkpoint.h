@@ -23,8 +23,8 @@ struct Checkpoint {
   std::string graph_cfg;               // the network, as cfg text
   std::map<std::string, std::string> extra;
 
-  // Set by load_checkpoint for a safetensors file that SSDQ did not write: `model` holds all its
-  // tensors under their own names, `extra` its metadata, everything else is empty.
+  // Set by load_checkpoint for a safetensors file that SSDQ did not write and for PyTorch's .pth:
+  // `model` holds the tensors under their own names, `extra` the metadata, the rest is empty.
   bool weights_only = false;
 };
 

@@ -9,9 +9,6 @@
 namespace ssdq {
 namespace {
 
-constexpr const char* kNotPth =
-    ".pth files are not read yet; give a .safetensors checkpoint or leave the weights out";
-
 // Pickles start with PROTO 2..5; ONNX with its ir_version, then the producer (or an opset).
 bool is_pickle(std::string_view start) {
   return start.size() >= 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
@@ -29,8 +26,9 @@ bool is_text(std::string_view start) {
 }
 
 std::string_view known_kind(std::string_view start) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kKinds{{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kKinds{{
       {"\x89HDF", "an HDF5 (Keras) file"},
+      {"PK\x03\x04", "a zip archive"},
       {"GGUF", "a GGUF file"},
       {"\x93NUMPY", "a NumPy array"},
       {"\x7F"
@@ -57,18 +55,16 @@ std::string_view known_kind(std::string_view start) {
 
 std::string describe_foreign_file(std::string_view start) {
   if (start.empty()) {
-    return "the file is empty; a safetensors checkpoint was expected";
-  }
-  if (start.substr(0, 4) == "PK\x03\x04") {
-    return fmt::format("it looks like a PyTorch .pth file (a zip archive): {}", kNotPth);
+    return "the file is empty; a safetensors or .pth checkpoint was expected";
   }
   if (is_pickle(start)) {
-    return fmt::format("it looks like a PyTorch .pth file (a pickle): {}", kNotPth);
+    return "it looks like a pickle that torch.save did not write; save the weights with torch.save "
+           "or as safetensors";
   }
   const std::string_view kind = known_kind(start);
   return kind.empty()
-             ? "it is not a safetensors checkpoint, or its start is damaged"
-             : fmt::format("it looks like {}; a safetensors checkpoint was expected", kind);
+             ? "it is neither a safetensors nor a .pth checkpoint, or its start is damaged"
+             : fmt::format("it looks like {}; a safetensors or .pth checkpoint was expected", kind);
 }
 
 }  // namespace ssdq

@@ -8,8 +8,8 @@ namespace ssdq {
 
 constexpr size_t kFileKindBytes = 512;  // how much of a file describe_foreign_file wants to see
 
-// Says in one clause what a file that is no safetensors file looks like from its first bytes, and
-// what to do: "it is empty", "it looks like a PyTorch .pth file (a zip archive); ...".
+// Says in one clause what a file that is neither safetensors nor .pth looks like from its first
+// bytes, and what to do: "it is empty", "it looks like an ONNX model; ...".
 std::string describe_foreign_file(std::string_view start);
 
 }  // namespace ssdq

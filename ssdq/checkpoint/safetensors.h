@@ -1,17 +1,10 @@
 #pragma once
 
-#include <map>
 #include <string>
 
-#include "ssdq/checkpoint/state.h"
+#include "ssdq/checkpoint/tensor_file.h"
 
 namespace ssdq {
-
-// The contents of a safetensors file (docs/formats.md).
-struct TensorFile {
-  State tensors;  // strided, of the types F32, F64, F16, BF16, I64, I32, I16, I8, U8 and BOOL
-  std::map<std::string, std::string> metadata;
-};
 
 // Reads a file that may be damaged or hostile: whatever it holds, the result is its tensors (new,
 // contiguous, on the CPU, in the header's order) or an Error of one sentence that starts with the
