@@ -62,6 +62,9 @@ PytorchArchive open_zip(std::string_view file, bool verify) {
       continue;
     }
     const auto name = entry.name.substr(folder.size());
+    SSDQ_CHECK(!entry.packed,
+               "its zip archive is compressed or encrypted, which torch.save never does; unpack it "
+               "and pack it again without (zip -0)");
     if (name == "data.pkl") {
       SSDQ_CHECK(!verify || matches_crc(entry),
                  "damaged file: the checksum of its data.pkl is wrong");
@@ -93,11 +96,14 @@ Pickle next_pickle(std::string_view file, size_t& at) {
   return pickle;
 }
 
-// The storages the value refers to: key, number of elements and bytes of each.
+// The storages the value refers to: key, number of elements and bytes of each. A module's class is
+// a persistent value as well, with its source text.
 std::map<std::string_view, std::pair<int64_t, size_t>> referred_storages(const Pickle& pickle) {
   std::map<std::string_view, std::pair<int64_t, size_t>> sizes;
   for (PickleId id = 0; id < pickle.nodes.size(); ++id) {
-    if (pickle[id].kind != Kind::kPersistent) {
+    const auto& args = pickle[pickle[id].args].items;
+    const bool is_class = !args.empty() && pickle[args[0]].text == "module";
+    if (pickle[id].kind != Kind::kPersistent || is_class) {
       continue;
     }
     const auto storage = read_storage_reference(pickle, id);

@@ -107,21 +107,20 @@ ZipEntry read_entry(std::string_view archive, std::string_view directory, uint64
   const std::string_view head = slice(directory, at, kDirectoryHeaderSize);
   SSDQ_CHECK(get<uint32_t>(head, 0) == kDirectoryHeader,
              "damaged file: the directory of its zip archive is broken");
-  SSDQ_CHECK((get<uint16_t>(head, 8) & 1) == 0, "its zip archive is encrypted; decrypt it first");
-  SSDQ_CHECK(get<uint16_t>(head, 10) == 0,
-             "its zip archive is compressed, which torch.save never does; unpack it and pack it "
-             "again without compression (zip -0)");
+  const bool encrypted = (get<uint16_t>(head, 8) & 1) != 0;
+  const bool packed = encrypted || get<uint16_t>(head, 10) != 0;
   const uint64_t name_size = get<uint16_t>(head, 28);
   const uint64_t extra_size = get<uint16_t>(head, 30);
-  uint64_t packed = get<uint32_t>(head, 20);
+  uint64_t stored = get<uint32_t>(head, 20);
   uint64_t size = get<uint32_t>(head, 24);
   uint64_t offset = get<uint32_t>(head, 42);
   const std::string_view name = slice(directory, at + kDirectoryHeaderSize, name_size);
   read_extra64(slice(directory, at + kDirectoryHeaderSize + name_size, extra_size),
-               {&size, &packed, &offset});
-  SSDQ_CHECK(packed == size, "damaged file: the sizes of an entry of its zip archive disagree");
+               {&size, &stored, &offset});
+  SSDQ_CHECK(packed || stored == size,
+             "damaged file: the sizes of an entry of its zip archive disagree");
   at += kDirectoryHeaderSize + name_size + extra_size + get<uint16_t>(head, 32);
-  return {name, locate(archive, name, offset, size), get<uint32_t>(head, 16)};
+  return {name, locate(archive, name, offset, stored), get<uint32_t>(head, 16), packed};
 }
 
 // Overlapping entries could make a small file stand for a large one.

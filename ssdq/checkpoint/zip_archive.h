@@ -8,11 +8,12 @@
 
 namespace ssdq {
 
-// One uncompressed file of a zip archive.
+// One file of a zip archive.
 struct ZipEntry {
   std::string_view name;  // as in the archive, with forward slashes
   std::string_view data;  // in the archive's memory
   uint32_t crc = 0;       // what the archive says; matches_crc() compares
+  bool packed = false;    // `data` are compressed or encrypted
 };
 
 // The entries in the order of the archive's directory, zip64 included. Every entry lies within

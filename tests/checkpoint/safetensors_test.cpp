@@ -247,7 +247,7 @@ TEST(Safetensors, AHugeHeaderLengthIsRefused) {
   std::string bytes = with_length("{}");
   const uint64_t length = 100'000'001;
   std::memcpy(bytes.data(), &length, sizeof length);
-  EXPECT_THAT(complaint_about(bytes), HasSubstr("not a safetensors checkpoint"));
+  EXPECT_THAT(complaint_about(bytes), HasSubstr("neither a safetensors nor a .pth"));
 }
 
 TEST(Safetensors, MissingFilesAndFoldersAreOneSentence) {
