@@ -11,7 +11,7 @@
 namespace ssdq {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{64} << 20;  // without the tensors, which lie elsewhere
+constexpr size_t kMaxBytes = size_t{32} << 20;  // without the tensors, which lie elsewhere
 
 class Parser : private PickleBuilder {
  public:

@@ -82,7 +82,7 @@ bool PickleBuilder::drop() {
 }
 
 bool PickleBuilder::open_mark() {
-  marks_.push_back(stack_.size());
+  marks_.push_back(static_cast<uint32_t>(stack_.size()));
   return true;
 }
 

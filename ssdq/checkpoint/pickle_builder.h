@@ -61,7 +61,7 @@ class PickleBuilder {
   Pickle graph_;
   size_t memo_limit_;
   std::vector<PickleId> stack_;
-  std::vector<size_t> marks_;
+  std::vector<uint32_t> marks_;  // where in the stack
   std::vector<PickleId> memo_;
   uint64_t memo_count_ = 0;
 };

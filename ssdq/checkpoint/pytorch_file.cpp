@@ -1,9 +1,14 @@
 #include "ssdq/checkpoint/pytorch_file.h"
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <new>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include <torch/torch.h>
@@ -13,7 +18,6 @@
 #include "ssdq/checkpoint/pytorch_contents.h"
 #include "ssdq/checkpoint/zip_archive.h"
 #include "ssdq/utils/error.h"
-#include "ssdq/utils/files.h"
 
 namespace ssdq {
 namespace {
@@ -111,16 +115,39 @@ class Loader {
   std::set<std::string_view> checked_;
 };
 
-TensorFile read(const std::string& path, bool header_only) {
+struct Bytes {
+  std::unique_ptr<char[]> data;
+  size_t size = 0;
+
+  std::string_view view() const { return {data.get(), size}; }
+};
+
+// Not mapped into memory: a file that shrinks under the mapping would end the program.
+Bytes read_bytes(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   SSDQ_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
              "{}: cannot read the checkpoint: it is {}", path,
              std::filesystem::is_directory(status) ? "a directory" : "not a regular file");
-  const std::string file = read_file(path);
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  SSDQ_CHECK(file, "{}: cannot read the checkpoint: {}", path,
+             std::generic_category().message(errno));
+  Bytes bytes;
+  bytes.size = static_cast<size_t>(std::max<std::streamoff>(file.tellg(), 0));
+  bytes.data.reset(new (std::nothrow) char[bytes.size]);
+  SSDQ_CHECK(bytes.data, "{}: not enough memory for its {} bytes", path, bytes.size);
+  file.seekg(0);
+  file.read(bytes.data.get(), static_cast<std::streamsize>(bytes.size));
+  SSDQ_CHECK(file, "{}: cannot read the checkpoint: {} of {} bytes could be read", path,
+             file.gcount(), bytes.size);
+  return bytes;
+}
+
+TensorFile read(const std::string& path, bool header_only) {
+  const Bytes file = read_bytes(path);
   try {
-    const PytorchArchive archive = open_pytorch(file);
-    PytorchContents contents = read_contents(archive, file.size());
+    const PytorchArchive archive = open_pytorch(file.view());
+    PytorchContents contents = read_contents(archive, file.size);
     return {Loader(archive, header_only).load(contents.tensors), std::move(contents.metadata)};
   } catch (const Error& sentence) {
     fail("{}: {}", path, sentence.what());

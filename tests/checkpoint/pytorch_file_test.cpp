@@ -195,7 +195,7 @@ TEST(PytorchFile, WhatTorchSaveDidNotWriteIsRefusedByName) {
   write_text(folder / "pickle", "\x80\x04\x95\x02");
   EXPECT_THAT(complaint(folder / "pickle"), HasSubstr("torch.save did not write"));
   EXPECT_THAT(message_of<Error>([&] { read_pytorch(folder / "none"); }),
-              StartsWith(folder / "none: cannot read the file"));
+              StartsWith(folder / "none: cannot read the checkpoint: No such file"));
   EXPECT_THAT(message_of<Error>([&] { read_pytorch(folder.path()); }), HasSubstr("a directory"));
   EXPECT_THAT(message_of<Error>([&] { read_pytorch("/dev/zero"); }), HasSubstr("not a regular"));
 }
