@@ -117,18 +117,19 @@ bool is_mapping(const Pickle& pickle, PickleId id) {
           (node.pairs || is_global(pickle, node.callable, "collections", "OrderedDict")));
 }
 
-std::vector<PickleEntry> mapping_entries(const Pickle& pickle, PickleId id) {
+std::vector<PickleEntry> mapping_entries(const Pickle& pickle, PickleId id, size_t most) {
   std::vector<PickleEntry> entries;
   const PickleNode& node = pickle[id];
   if (const auto* pairs = listed_pairs(pickle, node)) {
-    for (const PickleId pair : *pairs) {
-      if (pickle[pair].items.size() == 2) {
-        add_entry(pickle, pickle[pair].items[0], pickle[pair].items[1], entries);
+    for (size_t i = 0; i < std::min(pairs->size(), most); ++i) {
+      const auto& pair = pickle[(*pairs)[i]].items;
+      if (pair.size() == 2) {
+        add_entry(pickle, pair[0], pair[1], entries);
       }
     }
   } else if (is_mapping(pickle, id)) {
-    for (size_t i = 0; i + 1 < node.items.size(); i += 2) {
-      add_entry(pickle, node.items[i], node.items[i + 1], entries);
+    for (size_t i = 0; i < std::min(node.items.size() / 2, most); ++i) {
+      add_entry(pickle, node.items[2 * i], node.items[2 * i + 1], entries);
     }
   }
   return entries;

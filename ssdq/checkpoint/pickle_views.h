@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,8 +22,10 @@ struct PickleEntry {
 // Whether it is a dict of any class.
 bool is_mapping(const Pickle& pickle, PickleId id);
 
-// A dict's values under keys that are text or whole numbers; none for another value.
-std::vector<PickleEntry> mapping_entries(const Pickle& pickle, PickleId id);
+// A dict's values under keys that are text or whole numbers, out of its first `most` items; none
+// for another value.
+std::vector<PickleEntry> mapping_entries(const Pickle& pickle, PickleId id,
+                                         size_t most = std::numeric_limits<size_t>::max());
 
 // The values of a list, tuple or list-like object; none for another value.
 std::vector<PickleEntry> sequence_entries(const Pickle& pickle, PickleId id);

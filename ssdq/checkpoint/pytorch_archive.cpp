@@ -19,6 +19,7 @@ constexpr std::string_view kMagic = "\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19";
 constexpr size_t kMagicWithin = 32;  // a frame and two opcodes may come before
 constexpr int64_t kProtocol = 1001;
 constexpr size_t kTarMagic = 257;
+constexpr size_t kMaxKeyBytes = 256;  // keys are looked up often
 
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
@@ -199,6 +200,7 @@ StorageReference read_storage_reference(const Pickle& pickle, PickleId id) {
   SSDQ_CHECK(tuple && pickle[args.items[0]].text == "storage" &&
                  pickle[args.items[1]].kind == Kind::kGlobal &&
                  pickle[args.items[2]].kind == Kind::kString &&
+                 pickle[args.items[2]].text.size() <= kMaxKeyBytes &&
                  pickle[args.items[4]].kind == Kind::kInt && pickle[args.items[4]].integer >= 0,
              "damaged file: a tensor does not say where its values are");
   StorageReference storage{pickle[args.items[1]].text, pickle[args.items[2]].text,

@@ -18,9 +18,12 @@ constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxWork = size_t{1} << 21;
 constexpr size_t kMaxTensors = 65536;
 constexpr size_t kMaxNameBytes = 1024;
+constexpr size_t kMaxHidden = 4096;
 constexpr size_t kMaxMetadata = 1024;
+constexpr size_t kMaxMetadataTries = 65536;
 constexpr size_t kMaxMetadataKey = 256;
 constexpr int kMaxContainerDepth = 8;
+constexpr size_t kMaxModuleAttributes = 256;  // Module's own come before those of its subclass
 
 // Where projects put the weights in what they save, the likeliest first.
 constexpr std::array<std::string_view, 14> kContainers{
@@ -47,7 +50,7 @@ bool is_module(const Pickle& pickle, PickleId id) {
   if (state == 0 || pickle[state].kind != Kind::kDict) {
     return false;
   }
-  const auto attributes = mapping_entries(pickle, state);
+  const auto attributes = mapping_entries(pickle, state, kMaxModuleAttributes);
   return is_mapping(pickle, find(attributes, "_parameters")) &&
          is_mapping(pickle, find(attributes, "_modules"));
 }
@@ -64,8 +67,9 @@ std::vector<PickleEntry> module_entries(const Pickle& pickle, PickleId id) {
   const auto attributes = mapping_entries(pickle, pickle[id].state);
   auto entries = mapping_entries(pickle, find(attributes, "_parameters"));
   std::set<std::string_view> hidden;
-  for (const PickleId name : set_items(pickle, find(attributes, "_non_persistent_buffers_set"))) {
-    hidden.insert(pickle[name].text);
+  const auto& names = set_items(pickle, find(attributes, "_non_persistent_buffers_set"));
+  for (size_t i = 0; i < std::min(names.size(), kMaxHidden); ++i) {
+    hidden.insert(pickle[names[i]].text.substr(0, kMaxNameBytes));
   }
   for (const auto& buffer : mapping_entries(pickle, find(attributes, "_buffers"))) {
     if (hidden.count(buffer.key) == 0) {
@@ -203,18 +207,24 @@ bool holds_tensor(const Pickle& pickle, const std::vector<PickleEntry>& entries)
                      [&](const PickleEntry& entry) { return is_tensor(pickle, entry.value); });
 }
 
+// Whether the first of a dict's items have a tensor, or a module, or are such dicts.
+bool leads_to_tensors(const Pickle& pickle, PickleId id, int levels) {
+  if (is_module(pickle, id)) {
+    return true;
+  }
+  constexpr size_t kLook = 64;
+  const auto entries = mapping_entries(pickle, id, kLook);
+  return holds_tensor(pickle, entries) ||
+         (levels > 0 && std::any_of(entries.begin(), entries.end(), [&](const PickleEntry& entry) {
+            return leads_to_tensors(pickle, entry.value, levels - 1);
+          }));
+}
+
 // The likeliest entry to be, or to lead to, the weights.
 const PickleEntry* find_container(const Pickle& pickle, const std::vector<PickleEntry>& entries) {
   for (const std::string_view name : kContainers) {
     const PickleEntry* entry = find_entry(entries, name);
-    if (entry == nullptr) {
-      continue;
-    }
-    const auto inner = mapping_entries(pickle, entry->value);
-    const bool leads_on = std::any_of(inner.begin(), inner.end(), [](const PickleEntry& next) {
-      return std::find(kContainers.begin(), kContainers.end(), next.key) != kContainers.end();
-    });
-    if (is_module(pickle, entry->value) || holds_tensor(pickle, inner) || leads_on) {
+    if (entry != nullptr && leads_to_tensors(pickle, entry->value, 1)) {
       return entry;
     }
   }
@@ -223,13 +233,13 @@ const PickleEntry* find_container(const Pickle& pickle, const std::vector<Pickle
 
 void add_metadata(const Pickle& pickle, const std::vector<PickleEntry>& entries,
                   std::map<std::string, std::string>& metadata) {
-  size_t tries_left = kMaxMetadata;
-  for (const auto& entry : entries) {
-    if (entry.index >= 0 || entry.key.size() > kMaxMetadataKey || tries_left == 0) {
+  const size_t tries = std::min(entries.size(), kMaxMetadataTries);
+  for (size_t i = 0; i < tries && metadata.size() < kMaxMetadata; ++i) {
+    const PickleEntry& entry = entries[i];
+    if (entry.index >= 0 || entry.key.size() > kMaxMetadataKey || !is_utf8(entry.key)) {
       continue;
     }
-    if (const auto text = plain_text(pickle, entry.value); text && is_utf8(entry.key)) {
-      tries_left -= 1;
+    if (const auto text = plain_text(pickle, entry.value)) {
       metadata.emplace(entry.key, *text);
     }
   }

@@ -20,25 +20,29 @@ std::string golden(const std::string& name) {
   return read_text(SSDQ_SOURCE_DIR "/tests/checkpoint/golden/pytorch_" + name + ".pth");
 }
 
+const std::string& scratch_file() {
+  static const TempFolder folder;
+  static const std::string path = folder / "f";
+  return path;
+}
+
 TensorFile read(const std::string& bytes) {
-  const TempFolder folder;
-  write_text(folder / "f", bytes);
-  return read_pytorch(folder / "f");
+  write_text(scratch_file(), bytes);
+  return read_pytorch(scratch_file());
 }
 
 // The Error's sentence for a file of these bytes, without the path in front of it; empty if the
 // file is read.
 std::string complaint_about(const std::string& bytes) {
-  const TempFolder folder;
-  write_text(folder / "f", bytes);
   try {
-    read_pytorch(folder / "f");
+    read(bytes);
     return "";
   } catch (const Error& error) {
     const std::string message = error.what();
-    EXPECT_THAT(message, StartsWith(folder / "f: "));
+    const std::string start = scratch_file() + ": ";
+    EXPECT_THAT(message, StartsWith(start));
     EXPECT_EQ(message.find('\n'), std::string::npos);
-    return message.substr((folder / "f: ").size());
+    return message.substr(start.size());
   }
 }
 
@@ -192,6 +196,27 @@ TEST(HostilePytorchFile, TensorsOfOtherKindsAreRefusedByName) {
                               storage("ComplexFloatStorage", 8) + integer(0) + "))NNtR";
   EXPECT_EQ(complaint_about(pth_with(named_tensor(complex))),
             "it holds tensors of the type 'ComplexFloatStorage', which SSDQ does not read");
+}
+
+TEST(HandMadePytorchFile, PartsUnderAKnownKeyAreJoined) {
+  const std::string parts = "}(" + text("backbone") + named_tensor(tensor({1}, {1})) +
+                            text("head") + named_tensor(tensor({2}, {1})) + "u";
+  const auto file = read(pth_with("}(" + text("optimizer") + named_tensor(tensor({3}, {1})) +
+                                  text("checkpoint") + "K\x01" + text("net") + parts + "u"));
+  ASSERT_EQ(file.tensors.size(), 2U);
+  EXPECT_EQ(file.tensors[0].first, "backbone.a");
+  EXPECT_EQ(file.tensors[1].first, "head.a");
+  EXPECT_EQ(file.metadata.at("container"), "net");
+}
+
+// collections.OrderedDict([["a", tensor]]), with a key that is bytes to Python 3.
+TEST(HandMadePytorchFile, Python2DictsAreRead) {
+  const auto file =
+      read(pth_with("ccollections\nOrderedDict\n(](](U\x01"
+                    "a" +
+                    tensor({2}, {1}) + "eetR"));
+  ASSERT_EQ(file.tensors.size(), 1U);
+  EXPECT_EQ(file.tensors[0].first, "a");
 }
 
 TEST(HostilePytorchFile, FilesWithoutOrWithTwoWeightsAreRefused) {
