@@ -1,6 +1,5 @@
+#include <algorithm>
 #include <array>
-#include <cstring>
-#include <limits>
 #include <set>
 #include <utility>
 

@@ -153,6 +153,7 @@ save("strided_legacy", strided(), _use_new_zipfile_serialization=False)
 for protocol in (2, 4):
     save(f"nested{protocol}", nested(), pickle_protocol=protocol)
     save(f"module{protocol}", Net(), pickle_protocol=protocol)
+save("state_dict", Head().state_dict())  # with the attribute _metadata
 save("lists", lists())
 save("module_inside", {"epoch": 3, "model": Head()}, _use_new_zipfile_serialization=False)
 save("quantized", quantized())
