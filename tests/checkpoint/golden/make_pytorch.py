@@ -102,9 +102,9 @@ def big_endian(data):
         for name in old.namelist():
             content = old.read(name)
             size = sizes.get(name.split("/data/")[-1], 1)
-            new.writestr(name, b"".join(content[i:i + size][::-1]
+            new.writestr(zipfile.ZipInfo(name), b"".join(content[i:i + size][::-1]
                                         for i in range(0, len(content), size)))
-        new.writestr("archive/byteorder", "big")
+        new.writestr(zipfile.ZipInfo("archive/byteorder"), "big")
     return out.getvalue()
 
 
@@ -117,8 +117,8 @@ def typed_v3():
               b"ccollections\nOrderedDict\n)Rctorch\nint32\n}tR")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("any name/data.pkl", b"\x80\x02}" + text("a") + tensor + b"s.")
-        archive.writestr("any name/data/0", struct.pack("<3i", 1, -2, 3))
+        archive.writestr(zipfile.ZipInfo("any name/data.pkl"), b"\x80\x02}" + text("a") + tensor + b"s.")
+        archive.writestr(zipfile.ZipInfo("any name/data/0"), struct.pack("<3i", 1, -2, 3))
     return out.getvalue()
 
 
