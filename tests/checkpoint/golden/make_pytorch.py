@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the pytorch_*.pth files with PyTorch 1.13 (Debian's python3-torch; run /usr/bin/python3).
 
-Run in this folder. Element i of a tensor, counted row by row, is formula(i, n), n being the tensor's
-number in its file; the test computes the same.
+Run in this folder. Element i of a tensor, counted row by row, is (7 i + 3 n) modulo 61, n being its
+number in the file (for bool, whether that is odd); the test computes the same.
 """
 import argparse
 import collections
