@@ -118,6 +118,12 @@ struct TypedKernels {
   // The nearest level, the lower of two equally near; inside: between the outer levels.
   bool (*nearest_level)(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTable& table);
 
+  // y = 2 round((t / (2 m) + 1 / 2) levels) / levels - 1, t = tanh(w), m = tanh(peak), but 1 for 0.
+  void (*tanh_code)(const T* w, T* y, int64_t n, float peak, float levels);
+
+  // gw = g (1 - t^2) / m; the sum of g t.
+  double (*tanh_gradient)(const T* w, const T* g, T* gw, int64_t n, float peak);
+
   void (*column_moments)(const T* x, int64_t n, int64_t width, const ColumnMoments& moments);
 
   // y = a, quantized if there is a code; the result says whether every a was finite.

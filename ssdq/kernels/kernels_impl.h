@@ -4,6 +4,7 @@
 
 #include "ssdq/kernels/column_kernels_impl.h"
 #include "ssdq/kernels/kernels.h"
+#include "ssdq/kernels/tanh_kernels_impl.h"
 #include "ssdq/kernels/vector_loops.h"
 
 // The loops of kernels.h over flat arrays.
@@ -190,24 +191,27 @@ bool sign(const T* x, T* y, uint8_t* inside, int64_t n, float magnitude, float t
 template <typename T>
 bool nearest_level(const T* x, T* y, uint8_t* inside, int64_t n, const LevelTable& table) {
   const Vec low = Vec::all(table.levels[0]), high = Vec::all(table.levels[table.count - 1]);
+  const Vec zero = Vec::all(0);
   Mask good = Mask::all();
-  float in[kLanes], out[kLanes];
+  float in[kLanes], chosen[kLanes];
   for_vectors(0, n, [&](int64_t i, int64_t count) SSDQ_INLINE {
     const Vec v = load(x + i, count);
     good = good & finite(v);
-    v.store(in);
-    for (int64_t k = 0; k < kLanes; ++k) {
-      int level = 0;  // how many midpoints lie below
-      for (int width = table.count / 2; width > 0; width /= 2) {
-        level += table.midpoints[level + width - 1] < in[k] ? width : 0;
-      }
-      out[k] = table.levels[level];
-      if (table.hits != nullptr && k < count) {
-        ++table.hits[level];
-        table.sums[level] += static_cast<double>(in[k]);
+    Vec level = zero;  // how many midpoints lie below
+    for (int width = table.count / 2; width > 0; width /= 2) {
+      const Vec midpoint = gather(table.midpoints, level + Vec::all(static_cast<float>(width - 1)));
+      level = level + select(midpoint < v, Vec::all(static_cast<float>(width)), zero);
+    }
+    store(gather(table.levels, level), y + i, count);
+    if (table.hits != nullptr) {
+      v.store(in);
+      level.store(chosen);
+      for (int64_t k = 0; k < count; ++k) {
+        const auto hit = static_cast<int>(chosen[k]);
+        ++table.hits[hit];
+        table.sums[hit] += static_cast<double>(in[k]);
       }
     }
-    store(Vec::load(out), y + i, count);
     if (inside != nullptr) {
       ((low <= v) & (v <= high)).to_bits(inside + i / 8);
     }
@@ -225,6 +229,8 @@ TypedKernels<T> typed() {
           ternary_sums<T>,
           sign<T>,
           nearest_level<T>,
+          tanh_code<T>,
+          tanh_gradient<T>,
           column_moments<T>,
           column_affine<T>,
           column_gradient_sums<T>,

@@ -60,6 +60,13 @@ inline VecAvx2 abs(VecAvx2 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), 
 inline VecAvx2 round_even(VecAvx2 a) { return {_mm256_round_ps(a.v, 8)}; }
 inline MaskAvx2 operator<=(VecAvx2 a, VecAvx2 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)}; }
 inline MaskAvx2 operator<(VecAvx2 a, VecAvx2 b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
+inline VecAvx2 gather(const float* table, VecAvx2 index) {
+  return {_mm256_i32gather_ps(table, _mm256_cvtps_epi32(index.v), 4)};
+}
+inline VecAvx2 power_of_two(VecAvx2 n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+}
 inline VecAvx2 select(MaskAvx2 m, VecAvx2 a, VecAvx2 b) {
   return {_mm256_blendv_ps(b.v, a.v, m.m)};
 }

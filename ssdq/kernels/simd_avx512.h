@@ -67,6 +67,13 @@ inline MaskAvx512 operator<=(VecAvx512 a, VecAvx512 b) {
 inline MaskAvx512 operator<(VecAvx512 a, VecAvx512 b) {
   return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
 }
+inline VecAvx512 gather(const float* table, VecAvx512 index) {
+  return {_mm512_i32gather_ps(_mm512_cvtps_epi32(index.v), table, 4)};
+}
+inline VecAvx512 power_of_two(VecAvx512 n) {
+  const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
+}
 inline VecAvx512 select(MaskAvx512 m, VecAvx512 a, VecAvx512 b) {
   return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
 }

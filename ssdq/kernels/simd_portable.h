@@ -134,6 +134,17 @@ inline MaskPortable operator<=(const VecPortable& a, const VecPortable& b) {
 inline MaskPortable operator<(const VecPortable& a, const VecPortable& b) {
   return compare([&](int i) { return a.v[i] < b.v[i]; });
 }
+inline VecPortable gather(const float* table, const VecPortable& index) {
+  return VecPortable::make([&](int i) { return table[static_cast<int>(index.v[i])]; });
+}
+inline VecPortable power_of_two(const VecPortable& n) {
+  return VecPortable::make([&](int i) {
+    const uint32_t bits = static_cast<uint32_t>(static_cast<int>(n.v[i]) + 127) << 23;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  });
+}
 inline VecPortable select(const MaskPortable& m, const VecPortable& a, const VecPortable& b) {
   return VecPortable::make([&](int i) { return m.m[i] != 0 ? a.v[i] : b.v[i]; });
 }

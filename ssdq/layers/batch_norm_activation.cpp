@@ -1,5 +1,7 @@
 #include "ssdq/layers/batch_norm_activation.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -10,6 +12,7 @@
 
 #include "ssdq/kernels/dispatch.h"
 #include "ssdq/layers/channel_layout.h"
+#include "ssdq/layers/channel_statistics.h"
 #include "ssdq/layers/functional.h"
 #include "ssdq/quantization/affine_rows.h"
 #include "ssdq/quantization/rows.h"
@@ -23,48 +26,11 @@ using torch::autograd::variable_list;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Of x, [C] of double; extremes only when asked for.
-struct Statistics {
-  torch::Tensor mean, variance, min, max;
-};
-
-Statistics statistics(const torch::Tensor& x, bool extremes) {
-  const ChannelLayout layout(x);
-  // Sums around a value of the channel itself lose nothing when the mean is far from zero.
-  const torch::Tensor pivot = x.select(0, 0).select(1, 0).select(1, 0);
-  const std::vector<float> pivots = layout.columns(pivot);
-  const auto filled = [&](double value) {
-    return extremes ? torch::full({layout.chunks(), layout.width()}, value) : torch::Tensor();
-  };
-  const torch::Tensor min = filled(kInfinity), max = filled(-kInfinity);
-  const auto sums = with_type(x, [&](const auto& kernel, auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    return layout.sums(
-        [&](int64_t begin, int64_t count, int64_t chunk, double* sum, double* squares) {
-          const int64_t at = chunk * layout.width();
-          kernel.column_moments(
-              data<T>(x) + begin, count, layout.width(),
-              {pivots.data(), sum, squares, extremes ? min.data_ptr<float>() + at : nullptr,
-               extremes ? max.data_ptr<float>() + at : nullptr});
-        });
-  });
-  const torch::Tensor shift = sums.first / layout.count();
-  Statistics result{pivot.to(torch::kDouble) + shift,
-                    (sums.second / layout.count() - shift * shift).clamp_min(0),
-                    {},
-                    {}};
-  if (extremes) {
-    result.min = layout.by_channel(min).amin(0);
-    result.max = layout.by_channel(max).amax(0);
-  }
-  return result;
-}
-
 // What one call does besides its tensors with gradients.
 struct Call {
-  torch::Tensor scale, shift, mean, deviation;  // [C]; the last two of double
-  bool own_statistics = false;                  // mean and deviation are those of x
-  float low = 0, high = 0;                      // of the activation
+  ChannelNormalization normalization;
+  bool own_statistics = false;  // they are those of x
+  float low = 0, high = 0;      // of the activation
   std::optional<FakeQuantization> quantization;
 };
 
@@ -88,7 +54,81 @@ CodeGradient rule_of(const Learned learned) {
 }
 
 // What is kept for the backward pass, in this order.
-enum Saved { kX, kStep, kOffset, kAlpha, kScale, kShift, kMean, kDeviation, kCode };
+enum Saved { kX, kStep, kOffset, kAlpha, kNormalization, kCode };
+
+struct BackwardPass {
+  torch::Tensor x, g;
+  ChannelLayout layout;
+  ChannelNormalization normalization;
+  std::vector<float> scales, shifts, means;
+  AffineRow code;
+  bool has_code, own_statistics;
+  float low, high, slope;
+  Learned learned;
+
+  BackwardPass(AutogradContext* context, const variable_list& saved, const torch::Tensor& upstream)
+      : x(saved[kX]),
+        g(upstream.to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast)),
+        layout(x),
+        normalization(ChannelNormalization::unpacked(saved[kNormalization])),
+        scales(layout.columns(normalization.scale)),
+        shifts(layout.columns(normalization.shift)),
+        means(layout.columns(normalization.mean)),
+        code(code_of(saved[kCode])),
+        has_code(saved[kCode].data_ptr<float>()[8] != 0),
+        own_statistics(context->saved_data["own_statistics"].toBool()),
+        low(static_cast<float>(context->saved_data["low"].toDouble())),
+        high(static_cast<float>(context->saved_data["high"].toDouble())),
+        slope(static_cast<float>(context->saved_data["slope"].toDouble())),
+        learned(static_cast<Learned>(context->saved_data["learned"].toInt())) {}
+
+  Columns columns(int64_t count) const {
+    const AffineRow* row = has_code ? &code : nullptr;
+    return {count, layout.width(), scales.data(), shifts.data(), low, high, row};
+  }
+
+  // Of the gradients that pass, and of their products with x less its mean.
+  std::array<ChannelValues, 2> sums(CodeSums& of_code) const {
+    std::vector<CodeSums> parts(static_cast<size_t>(layout.chunks()));
+    const auto result = with_type(x, [&](const auto& kernel, auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      return layout.sums(
+          [&](int64_t begin, int64_t count, int64_t chunk, double* first, double* second) {
+            parts[static_cast<size_t>(chunk)] =
+                kernel.column_gradient_sums(data<T>(x) + begin, data<T>(g) + begin, columns(count),
+                                            {means.data(), first, second}, rule_of(learned), slope);
+          });
+    });
+    for (const CodeSums& part : parts) {
+      of_code.first += part.first;
+      of_code.second += part.second;
+    }
+    return result;
+  }
+
+  // With statistics of x itself: the gradient less its mean and its projection on x.
+  torch::Tensor gradient(const std::array<ChannelValues, 2>& sums) const {
+    const double count = own_statistics ? layout.count() : kInfinity;
+    ChannelValues slope_of, constant_of;
+    for (size_t c = 0; c < sums[0].size(); ++c) {
+      const double variance = normalization.deviation[c] * normalization.deviation[c];
+      slope_of.push_back(-normalization.scale[c] * sums[1][c] / (variance * count));
+      constant_of.push_back(-normalization.scale[c] * sums[0][c] / count);
+    }
+    const std::vector<float> slopes = layout.columns(slope_of),
+                             constants = layout.columns(constant_of);
+    torch::Tensor gx = torch::empty_like(x);
+    with_type(x, [&](const auto& kernel, auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      layout.for_chunks([&](int64_t begin, int64_t numbers, int64_t) {
+        kernel.column_gradient(data<T>(x) + begin, data<T>(g) + begin, data<T>(gx) + begin,
+                               columns(numbers), {means.data(), slopes.data(), constants.data()},
+                               slope);
+      });
+    });
+    return gx;
+  }
+};
 
 struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
   // `step`, `offset`, `alpha`: of the quantization, for their gradients; empty without.
@@ -97,8 +137,7 @@ struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
                                const torch::Tensor& step, const torch::Tensor& offset,
                                const torch::Tensor& alpha, const Call& call) {
     const torch::Tensor code = saved_code(call.quantization);
-    context->save_for_backward(
-        {x, step, offset, alpha, call.scale, call.shift, call.mean, call.deviation, code});
+    context->save_for_backward({x, step, offset, alpha, call.normalization.packed(), code});
     const FakeQuantization quantization = call.quantization.value_or(FakeQuantization());
     context->saved_data["own_statistics"] = call.own_statistics;
     context->saved_data["low"] = static_cast<double>(call.low);
@@ -112,8 +151,8 @@ struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
 
   static torch::Tensor result(const torch::Tensor& x, const Call& call, const AffineRow& code) {
     const ChannelLayout layout(x);
-    const std::vector<float> scales = layout.columns(call.scale),
-                             shifts = layout.columns(call.shift);
+    const std::vector<float> scales = layout.columns(call.normalization.scale),
+                             shifts = layout.columns(call.normalization.shift);
     torch::Tensor y = torch::empty_like(x);
     std::vector<uint8_t> good(static_cast<size_t>(layout.chunks()), 1);
     with_type(x, [&](const auto& kernel, auto* type) {
@@ -133,67 +172,19 @@ struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &x = saved[kX], &scale = saved[kScale], &deviation = saved[kDeviation];
-    const torch::Tensor g =
-        gradients[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
-    const ChannelLayout layout(x);
-    const std::vector<float> scales = layout.columns(scale), shifts = layout.columns(saved[kShift]),
-                             means = layout.columns(saved[kMean]);
-    const AffineRow code = code_of(saved[kCode]);
-    const bool has_code = saved[kCode].data_ptr<float>()[8] != 0;
-    const auto low = static_cast<float>(context->saved_data["low"].toDouble());
-    const auto high = static_cast<float>(context->saved_data["high"].toDouble());
-    const auto slope = static_cast<float>(context->saved_data["slope"].toDouble());
-    const auto learned = static_cast<Learned>(context->saved_data["learned"].toInt());
-    const auto columns = [&](int64_t count) {
-      return Columns{count,
-                     layout.width(),
-                     scales.data(),
-                     shifts.data(),
-                     low,
-                     high,
-                     has_code ? &code : nullptr};
-    };
-    std::vector<CodeSums> parts(static_cast<size_t>(layout.chunks()));
-    torch::Tensor gx, sum, product;
-    with_type(x, [&](const auto& kernel, auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      const T *in = data<T>(x), *up = data<T>(g);
-      std::tie(sum, product) = layout.sums(
-          [&](int64_t begin, int64_t count, int64_t chunk, double* first, double* second) {
-            parts[static_cast<size_t>(chunk)] =
-                kernel.column_gradient_sums(in + begin, up + begin, columns(count),
-                                            {means.data(), first, second}, rule_of(learned), slope);
-          });
-      if (!context->needs_input_grad(0)) {
-        return;
-      }
-      // With statistics of x itself: the gradient less its mean and its projection on x.
-      const double count =
-          context->saved_data["own_statistics"].toBool() ? layout.count() : kInfinity;
-      const std::vector<float> slopes =
-          layout.columns(-scale * product / (deviation * deviation * count));
-      const std::vector<float> constants = layout.columns(-scale * sum / count);
-      gx = torch::empty_like(x);
-      T* out = data<T>(gx);
-      layout.for_chunks([&](int64_t begin, int64_t numbers, int64_t) {
-        kernel.column_gradient(in + begin, up + begin, out + begin, columns(numbers),
-                               {means.data(), slopes.data(), constants.data()}, slope);
-      });
-    });
-    variable_list result{gx,
-                         (product / deviation).to(torch::kFloat),
-                         sum.to(torch::kFloat),
-                         Variable(),
-                         Variable(),
-                         Variable(),
-                         Variable()};
-    CodeSums total;
-    for (const CodeSums& part : parts) {
-      total.first += part.first;
-      total.second += part.second;
+    const BackwardPass pass(context, saved, gradients[0]);
+    CodeSums of_code;
+    const auto sums = pass.sums(of_code);
+    const torch::Tensor gx = context->needs_input_grad(0) ? pass.gradient(sums) : Variable();
+    const torch::Tensor to_weight = torch::empty({pass.layout.channels()}),
+                        to_bias = torch::empty_like(to_weight);
+    for (size_t c = 0; c < sums[0].size(); ++c) {
+      to_weight.data_ptr<float>()[c] =
+          static_cast<float>(sums[1][c] / pass.normalization.deviation[c]);
+      to_bias.data_ptr<float>()[c] = static_cast<float>(sums[0][c]);
     }
-    add_code_gradients(context, learned, code, total, saved, result);
+    variable_list result{gx, to_weight, to_bias, Variable(), Variable(), Variable(), Variable()};
+    add_code_gradients(context, pass.learned, pass.code, of_code, saved, result);
     return result;
   }
 
@@ -237,16 +228,45 @@ torch::Tensor one_after_the_other(const torch::Tensor& x, torch::nn::BatchNorm2d
 
 // Shows the quantizer the extremes that the activation will have. All steps from x to there are
 // monotonic, in rounding too, so the extremes of x by channel tell.
-void show_extremes(QuantizerImpl& quantizer, const Statistics& of_x, const Call& call) {
-  const torch::Tensor scale = call.scale.to(torch::kFloat), shift = call.shift.to(torch::kFloat);
-  const torch::Tensor a = of_x.min * scale + shift, b = of_x.max * scale + shift;
-  const auto clamped = [&](const torch::Tensor& v) { return v.clamp(call.low, call.high); };
-  const torch::Tensor min = clamped(torch::minimum(a, b).min()),
-                      max = clamped(torch::maximum(a, b).max());
-  if (!std::isfinite(min.item<float>()) || !std::isfinite(max.item<float>())) {
+void show_extremes(QuantizerImpl& quantizer, const ChannelStatistics& of_x, const Call& call) {
+  float min = static_cast<float>(kInfinity), max = -min;
+  bool finite = true;
+  for (size_t c = 0; c < of_x.min.size(); ++c) {
+    const auto scale = static_cast<float>(call.normalization.scale[c]),
+               shift = static_cast<float>(call.normalization.shift[c]);
+    for (const float x : {of_x.min[c], of_x.max[c]}) {
+      const float a = std::min(std::max(x * scale + shift, call.low), call.high);
+      finite = finite && std::isfinite(a);
+      min = std::min(min, a);
+      max = std::max(max, a);
+    }
+  }
+  if (!finite) {
     throw NonFinite("holds an infinity or NaN");
   }
-  quantizer.show_extremes(min, max);
+  quantizer.show_extremes(torch::scalar_tensor(min), torch::scalar_tensor(max));
+}
+
+// With the statistics of x, which then move the running ones, or with those.
+ChannelNormalization normalize(const torch::Tensor& x, torch::nn::BatchNorm2dImpl& bn, bool own,
+                               const ChannelStatistics& of_x) {
+  ChannelNormalization result;
+  result.mean = own ? of_x.mean : channel_values(bn.running_mean);
+  const ChannelValues variance = own ? of_x.variance : channel_values(bn.running_var);
+  if (own) {
+    const auto tensor = [](const ChannelValues& values) {
+      return torch::tensor(values, torch::dtype(torch::kDouble));
+    };
+    update_running_statistics(bn, tensor(result.mean), tensor(variance),
+                              static_cast<double>(x.numel()) / static_cast<double>(x.size(1)));
+  }
+  const ChannelValues weight = channel_values(bn.weight), bias = channel_values(bn.bias);
+  for (size_t c = 0; c < weight.size(); ++c) {
+    result.deviation.push_back(std::sqrt(variance[c] + bn.options.eps()));
+    result.scale.push_back(weight[c] / result.deviation[c]);
+    result.shift.push_back(bias[c] - result.mean[c] * result.scale[c]);
+  }
+  return result;
 }
 
 torch::Tensor fused(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
@@ -258,21 +278,11 @@ torch::Tensor fused(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
   const bool extremes = options.quantizer && options.quantizer->wanted() == Observation::kExtremes;
   {
     const torch::NoGradGuard no_grad;
-    Statistics of_x;
+    ChannelStatistics of_x;
     if (call.own_statistics || extremes) {
-      of_x = statistics(x, extremes);
+      of_x = channel_statistics(x.detach(), extremes);
     }
-    torch::Tensor variance = bn->running_var.to(torch::kDouble);
-    call.mean = bn->running_mean.to(torch::kDouble);
-    if (call.own_statistics) {
-      call.mean = of_x.mean;
-      variance = of_x.variance;
-      update_running_statistics(*bn, of_x.mean, variance,
-                                static_cast<double>(x.numel()) / static_cast<double>(x.size(1)));
-    }
-    call.deviation = (variance + bn->options.eps()).sqrt();
-    call.scale = bn->weight / call.deviation;
-    call.shift = bn->bias - call.mean * call.scale;
+    call.normalization = normalize(x, *bn, call.own_statistics, of_x);
     if (extremes) {
       show_extremes(*options.quantizer, of_x, call);
     }

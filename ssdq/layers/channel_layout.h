@@ -1,8 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -28,12 +28,14 @@ class ChannelLayout {
   // Numbers of a channel.
   double count() const { return static_cast<double>(numbers_ / channels_); }
 
-  // Values by channel, [C], for the columns of a row.
-  std::vector<float> columns(const torch::Tensor& by_channel) const {
-    const torch::Tensor values = by_channel.to(torch::kFloat).contiguous();
+  int64_t channels() const { return channels_; }
+
+  // Values by channel for the columns of a row.
+  template <typename T>
+  std::vector<float> columns(const std::vector<T>& by_channel) const {
     std::vector<float> result(static_cast<size_t>(width_));
-    for (int64_t i = 0; i < width_; ++i) {
-      result[static_cast<size_t>(i)] = values.data_ptr<float>()[i % channels_];
+    for (size_t i = 0; i < result.size(); ++i) {
+      result[i] = static_cast<float>(by_channel[i % by_channel.size()]);
     }
     return result;
   }
@@ -48,21 +50,25 @@ class ChannelLayout {
     });
   }
 
-  // Two sums for each channel, each [C] of double: body(first number, how many, chunk, sums, other
-  // sums) adds to those of the columns. The order of additions does not depend on the threads.
+  // Two sums for each channel: body(first number, how many, chunk, sums, other sums) adds to those
+  // of the columns. The order of additions does not depend on the threads.
   template <typename Body>
-  std::pair<torch::Tensor, torch::Tensor> sums(Body body) const {
-    const torch::Tensor parts = torch::zeros({2, chunks_, width_}, torch::kDouble);
-    auto* first = parts.data_ptr<double>();
+  std::array<std::vector<double>, 2> sums(Body body) const {
+    std::vector<double> parts(static_cast<size_t>(2 * chunks_ * width_));
     for_chunks([&](int64_t begin, int64_t count, int64_t index) {
-      body(begin, count, index, first + index * width_, first + (chunks_ + index) * width_);
+      double* first = parts.data() + 2 * index * width_;
+      body(begin, count, index, first, first + width_);
     });
-    const torch::Tensor totals = parts.sum(1).view({2, pixels_per_row_, channels_}).sum(1);
-    return {totals[0], totals[1]};
+    std::array<std::vector<double>, 2> totals;
+    for (auto& total : totals) {
+      total.resize(static_cast<size_t>(channels_));
+    }
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const auto width = static_cast<size_t>(width_);
+      totals[i / width % 2][i % width % totals[0].size()] += parts[i];
+    }
+    return totals;
   }
-
-  // [chunks, width] -> [C] by a reduction over dimension 0.
-  torch::Tensor by_channel(const torch::Tensor& parts) const { return parts.view({-1, channels_}); }
 
  private:
   int64_t numbers_, channels_, pixels_per_row_ = 1, width_ = 1, chunk_ = 1, chunks_ = 1;

@@ -1,11 +1,14 @@
 #include "ssdq/quantization/dorefa_quantizer.h"
 
 #include <cmath>
+#include <numeric>
+#include <type_traits>
+#include <vector>
 
 #include <fmt/format.h>
 #include <torch/torch.h>
 
-#include "ssdq/quantization/dorefa_kernels.h"
+#include "ssdq/quantization/bit_mask.h"
 #include "ssdq/quantization/fake_quantize.h"
 #include "ssdq/quantization/options.h"
 #include "ssdq/quantization/rows.h"
@@ -16,36 +19,101 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// The first place in memory of a number of this magnitude.
+template <typename T>
+int64_t first_place(const T* values, int64_t count, float magnitude) {
+  int64_t place = 0;
+  while (place + 1 < count && std::abs(static_cast<float>(values[place])) != magnitude) {
+    ++place;
+  }
+  return place;
+}
+
+// The gradient at the first place of magnitude `peak`, which sets m = tanh(peak) too: `product` is
+// the sum of g tanh(w).
+template <typename T>
+void set_gradient_at_peak(const torch::Tensor& w, const torch::Tensor& g, float peak,
+                          double product, const torch::Tensor& gw) {
+  const int64_t place = first_place(w.data_ptr<T>(), w.numel(), peak);
+  const double m = std::tanh(static_cast<double>(peak));
+  const double sign = static_cast<float>(w.data_ptr<T>()[place]) < 0 ? -1 : 1;
+  const auto up = static_cast<double>(static_cast<float>(g.data_ptr<T>()[place]));
+  if (m > 1e-30) {
+    const double gradient = (up - sign * product / m) * (1 - m * m) / m;
+    gw.data_ptr<T>()[place] = static_cast<T>(static_cast<float>(gradient));
+  }
+}
+
 struct WeightFunction : torch::autograd::Function<WeightFunction> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& w, int64_t levels) {
-    const TensorMoments found = moments(w, false);
-    torch::Tensor t = torch::tanh(widened(w));
-    torch::Tensor m = torch::maximum(-found.min, found.max).to(t.scalar_type()).tanh_();
-    m = torch::where(m > 1e-30, m, torch::ones_like(m));
-    context->save_for_backward({w, m});
-    const bool dense = t.is_non_overlapping_and_dense() && t.device().is_cpu();
-    if (dense && t.scalar_type() == torch::kFloat) {
-      dorefa_quantize_weights(t.data_ptr<float>(), m.item<float>(), static_cast<float>(levels),
-                              t.data_ptr<float>(), t.numel());
-      return t.to(w.scalar_type());
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& weight,
+                               int64_t levels) {
+    const TensorMoments found = moments(weight, false);
+    const torch::Tensor peak = torch::maximum(-found.min, found.max);
+    const torch::Tensor w = is_fused(weight) ? dense(weight, {1, weight.numel()}) : weight;
+    context->save_for_backward({w, peak});
+    if (!is_fused(w)) {
+      const torch::Tensor t = torch::tanh(widened(w));
+      const double half = static_cast<double>(levels) / 2;
+      return (t * (half / normalizer(peak, t)))
+          .add_(half)
+          .round_()
+          .mul_(1 / half)
+          .sub_(1)
+          .to(w.scalar_type());
     }
-    const double half = static_cast<double>(levels) / 2;
-    return t.mul_(half / m).add_(half).round_().mul_(1 / half).sub_(1).to(w.scalar_type());
+    torch::Tensor y = torch::empty_like(w);
+    with_type(w, [&](const auto& kernel, auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      for_chunks({1, w.numel()}, [&](int64_t, int64_t first, int64_t count, int64_t) {
+        kernel.tanh_code(data<T>(w) + first, data<T>(y) + first, count, peak.item<float>(),
+                         static_cast<float>(levels));
+      });
+    });
+    return y;
+  }
+
+  static torch::Tensor normalizer(const torch::Tensor& peak, const torch::Tensor& t) {
+    const torch::Tensor m = peak.to(t.scalar_type()).tanh();
+    return torch::where(m > 1e-30, m, torch::ones_like(m));
   }
 
   // With y = t / m: dy_i/dt_i = 1/m, and the first place of the maximum, which sets m, gets
   // -sign(t) sum_i g_i t_i / m^2 more.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &w = saved[0], &m = saved[1];
-    const torch::Tensor g = widened(gradients[0]), t = torch::tanh(widened(w));
+    const torch::Tensor &w = saved[0], &peak = saved[1];
+    return {is_fused(w) ? fused(w, peak.item<float>(), like(gradients[0], w.sizes(), w.strides()))
+                        : generic(w, peak, gradients[0]),
+            torch::Tensor()};
+  }
+
+  static torch::Tensor fused(const torch::Tensor& w, float peak, const torch::Tensor& g) {
+    torch::Tensor gw = torch::empty_like(w);
+    const Rows rows{1, w.numel()};
+    std::vector<double> products(static_cast<size_t>(rows.chunks()));
+    with_type(w, [&](const auto& kernel, auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      for_chunks(rows, [&](int64_t, int64_t first, int64_t count, int64_t chunk) {
+        products[static_cast<size_t>(chunk)] = kernel.tanh_gradient(
+            data<T>(w) + first, data<T>(g) + first, data<T>(gw) + first, count, peak);
+      });
+    });
+    const double product = std::accumulate(products.begin(), products.end(), 0.0);
+    w.scalar_type() == torch::kFloat ? set_gradient_at_peak<float>(w, g, peak, product, gw)
+                                     : set_gradient_at_peak<c10::BFloat16>(w, g, peak, product, gw);
+    return gw;
+  }
+
+  static torch::Tensor generic(const torch::Tensor& w, const torch::Tensor& peak,
+                               const torch::Tensor& up) {
+    const torch::Tensor g = widened(up), t = torch::tanh(widened(w)), m = normalizer(peak, t);
     torch::Tensor gw = at::tanh_backward(g, t).div_(m).contiguous();
     const torch::Tensor place = w.abs().argmax().view(1);
-    const torch::Tensor peak = t.flatten().index_select(0, place);
+    const torch::Tensor at_peak = t.flatten().index_select(0, place);
     const torch::Tensor through_max =
-        (g * t).sum() * peak.sign() * (1 - peak.square()) / m.square();
+        (g * t).sum() * at_peak.sign() * (1 - at_peak.square()) / m.square();
     gw.view(-1).index_add_(0, place, through_max.neg().to(gw.scalar_type()));
-    return {gw.to(w.scalar_type()), torch::Tensor()};
+    return gw.to(w.scalar_type());
   }
 };
 

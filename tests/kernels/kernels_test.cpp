@@ -317,5 +317,48 @@ TYPED_TEST(EachKernel, NearestLevelIsTheNearestAndTheLowerOfTwo) {
   }
 }
 
+// Of every magnitude, on both sides of where the formula changes.
+TYPED_TEST(EachKernel, TanhCodesAndGradientsEqualTheFormula) {
+  for (const Kernels* set : supported_kernels()) {
+    auto w = numbers<TypeParam>(3000, 11, 1);
+    for (size_t i = 0; i < w.size(); ++i) {
+      w[i] = from_float<TypeParam>(to_float(w[i]) * std::pow(10.F, static_cast<float>(i % 7) - 5));
+    }
+    const auto n = static_cast<int64_t>(w.size());
+    const auto g = numbers<TypeParam>(n, 12, 1);
+    float peak = 0;
+    for (const TypeParam v : w) {
+      peak = std::max(peak, std::abs(to_float(v)));
+    }
+    const double m = std::tanh(static_cast<double>(peak)), levels = 65535;
+    std::vector<TypeParam> y(w.size()), gw(w.size());
+    typed<TypeParam>(*set).tanh_code(w.data(), y.data(), n, peak, 65535);
+    const double product =
+        typed<TypeParam>(*set).tanh_gradient(w.data(), g.data(), gw.data(), n, peak);
+    double expected_product = 0, magnitude = 0;
+    const double rounding = std::is_same_v<TypeParam, float> ? 1e-6 : 1.0 / 256;
+    for (int64_t i = 0; i < n; ++i) {
+      const double t = std::tanh(static_cast<double>(to_float(w[i])));
+      const double up = static_cast<double>(to_float(g[i]));
+      EXPECT_NEAR(to_float(y[i]), t / m, 1.01 / levels + rounding * std::abs(t / m)) << set->name;
+      EXPECT_NEAR(to_float(gw[i]), up * (1 - t * t) / m,
+                  4e-7 * std::abs(up) + rounding * std::abs(up * (1 - t * t)))
+          << set->name << " " << to_float(w[i]);
+      expected_product += up * t;
+      magnitude += std::abs(up * t);
+    }
+    EXPECT_NEAR(product, expected_product, 1e-6 * magnitude) << set->name;
+  }
+}
+
+TYPED_TEST(EachKernel, TanhOfZerosIsZeroInTheMiddleOfTheCodes) {
+  for (const Kernels* set : supported_kernels()) {
+    const std::vector<TypeParam> w(20);
+    std::vector<TypeParam> y(20);
+    typed<TypeParam>(*set).tanh_code(w.data(), y.data(), 20, 0, 4);
+    EXPECT_EQ(to_float(y[19]), 0) << set->name;
+  }
+}
+
 }  // namespace
 }  // namespace ssdq
