@@ -90,7 +90,7 @@ struct BackwardPass {
   // Of the gradients that pass, and of their products with x less its mean.
   std::array<ChannelValues, 2> sums(CodeSums& of_code) const {
     std::vector<CodeSums> parts(static_cast<size_t>(layout.chunks()));
-    const auto result = with_type(x, [&](const auto& kernel, auto* type) {
+    auto result = with_type(x, [&](const auto& kernel, auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       return layout.sums(
           [&](int64_t begin, int64_t count, int64_t chunk, double* first, double* second) {

@@ -26,7 +26,10 @@ class ChannelLayout {
   int64_t width() const { return width_; }
   int64_t chunks() const { return chunks_; }
   // Numbers of a channel.
-  double count() const { return static_cast<double>(numbers_ / channels_); }
+  double count() const {
+    const int64_t pixels = numbers_ / channels_;
+    return static_cast<double>(pixels);
+  }
 
   int64_t channels() const { return channels_; }
 

@@ -65,7 +65,7 @@ inline torch::Tensor float_values(const torch::Tensor& x) {
 // What LibTorch's operators compute with: rows as a shape that broadcasts over x.
 inline torch::Tensor spread(const torch::Tensor& parameter, const torch::Tensor& x) {
   const auto type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
-  const torch::Tensor moved = parameter.to(x.device(), type);
+  torch::Tensor moved = parameter.to(x.device(), type);
   if (parameter.dim() == 0) {
     return moved;
   }
