@@ -1,6 +1,8 @@
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/program_options.hpp>
 
@@ -9,9 +11,11 @@
 #include "ssdq/config/paths.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/config/validate.h"
+#include "ssdq/engine/calibration.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/registries.h"
+#include "ssdq/engine/weights.h"
 #include "ssdq/export/export_model.h"
 #include "ssdq/export/formats.h"
 #include "ssdq/utils/error.h"
@@ -38,8 +42,13 @@ po::options_description describe() {
   add("weights", po::value<std::string>(),
       "checkpoint; default: MODEL.WEIGHTS of the configuration");
   add("format", po::value<std::string>(), "one of the formats below");
-  add("output", po::value<std::string>(), "file to write");
-  add("force", "replace the file if it exists");
+  add("output", po::value<std::string>(), "file to write; text and bin: with a slash, a folder");
+  add("force", "replace what exists");
+  add("fold-bn",
+      "safetensors, pth, text, bin: batch norm folded, weights as they are computed with");
+  add("endian", po::value<std::string>()->default_value("little"), "bin: little or big");
+  add("fixed-point", po::value<std::string>(),
+      "text, bin: Qm.n, codes of 1 + m + n bits (such as Q3.4) instead of float32");
   add("outputs", po::value<std::string>()->default_value("raw"),
       "onnx: raw (logits and regressions), decoded (probabilities and boxes) or detections");
   add("opset", po::value<int>(), "onnx: operator set, 11..19; default 17");
@@ -67,13 +76,41 @@ ssdq::ExportOptions export_options(const po::variables_map& given) {
     options.onnx.dynamic_batch = false;
     options.onnx.batch_size = given["static-batch"].as<int>();
   }
+  const auto endian = given["endian"].as<std::string>();
+  SSDQ_CHECK_CONFIG(endian == "little" || endian == "big",
+                    "--endian must be little or big, got '{}'", endian);
+  options.weights.big_endian = endian == "big";
+  options.weights.fold_batch_norm = given.count("fold-bn") != 0;
+  if (given.count("fixed-point") != 0) {
+    options.weights.fixed_point = ssdq::parse_fixed_point(given["fixed-point"].as<std::string>());
+  }
   return options;
 }
 
+// In evaluation mode. Ranges that the file lacks come from training images, as with --eval-only.
+ssdq::Detector load_detector(const ssdq::Experiment& experiment, const std::string& weights) {
+  auto detector = ssdq::build_detector(experiment);
+  const auto loaded = ssdq::load_weights(detector, weights);
+  const auto unset = ssdq::owners_of(*detector, loaded.missing_tensors);
+  if (!unset.empty()) {
+    const int batches = experiment.config.quantization.calibration_batches;
+    const auto& names = experiment.config.datasets.train;
+    SSDQ_CHECK_CONFIG(batches > 0 && !names.empty(),
+                      "{}: has no ranges for {} quantizers; export a quantized training, or set "
+                      "QUANTIZATION.CALIBRATION_BATCHES and DATASETS.TRAIN",
+                      weights, unset.size());
+    const auto dataset = ssdq::open_datasets(experiment, names, /*training=*/true);
+    ssdq::calibrate(*detector, experiment, *dataset, unset, batches);
+  }
+  detector->to(torch::kCPU);
+  detector->eval();
+  return detector;
+}
+
 ssdq::ExportModel load_model(const ssdq::LoadedConfig& loaded, const std::string& weights) {
-  auto registries = ssdq::builtin_registries();
-  ssdq::validate(loaded.config, loaded.origins, ssdq::known_names(registries));
-  const auto experiment = ssdq::build_experiment(loaded.config, loaded.file, registries);
+  const auto registries = std::make_shared<ssdq::Registries>(ssdq::builtin_registries());
+  ssdq::validate(loaded.config, loaded.origins, ssdq::known_names(*registries));
+  const auto experiment = ssdq::build_experiment(loaded.config, loaded.file, *registries);
   const auto checkpoint = ssdq::load_checkpoint(weights);
   ssdq::ExportModel model;
   model.config = experiment.config;
@@ -81,6 +118,7 @@ ssdq::ExportModel load_model(const ssdq::LoadedConfig& loaded, const std::string
   model.priors = experiment.priors;
   model.state = ssdq::inference_weights(checkpoint);
   model.weights_file = weights;
+  model.detector = [registries, experiment, weights] { return load_detector(experiment, weights); };
   const auto names = checkpoint.extra.find("class_names");
   if (names != checkpoint.extra.end()) {
     model.class_names = ssdq::split(names->second, '\n');
@@ -95,12 +133,19 @@ void print_help(const po::options_description& options) {
   }
 }
 
+// What a format writes for --output; a folder stands for the files in it.
+std::vector<std::string> output_files(const std::string& output, const ssdq::ExportFormat& format) {
+  const bool more = format.has_manifest && !ssdq::ends_with(output, "/");
+  return more ? std::vector<std::string>{output, output + ".json"}
+              : std::vector<std::string>{output};
+}
+
 int run(int argc, char** argv) {
   const auto options = describe();
-  const auto line =
-      ssdq::split_overrides(argc, argv,
-                            {"--config-file", "--weights", "--format", "--output", "--outputs",
-                             "--opset", "--ir-version", "--static-batch"});
+  const auto line = ssdq::split_overrides(
+      argc, argv,
+      {"--config-file", "--weights", "--format", "--output", "--outputs", "--opset", "--ir-version",
+       "--static-batch", "--endian", "--fixed-point"});
   po::variables_map given;
   try {
     po::store(po::command_line_parser(line.options).options(options).run(), given);
@@ -115,8 +160,11 @@ int run(int argc, char** argv) {
   const auto& format = ssdq::find_export_format(required(given, "format", "the name of a format"));
   const auto output = required(given, "output", "the file to write");
   const auto export_options = ::export_options(given);
-  SSDQ_CHECK_CONFIG(given.count("force") != 0 || !fs::exists(output),
-                    "{}: exists already; add --force to replace it", output);
+  const auto files = output_files(output, format);
+  for (const auto& file : files) {
+    SSDQ_CHECK_CONFIG(given.count("force") != 0 || !fs::exists(file),
+                      "{}: exists already; add --force to replace it", file);
+  }
   const auto loaded = ssdq::load_config(config_file, line.overrides);
   const auto weights = given.count("weights") != 0
                            ? given["weights"].as<std::string>()
@@ -124,7 +172,13 @@ int run(int argc, char** argv) {
   SSDQ_CHECK_CONFIG(!weights.empty(),
                     "no weights; expected --weights FILE or MODEL.WEIGHTS in the configuration");
   format.write(output, load_model(loaded, weights), export_options);
-  std::cout << output << ": " << format.name << ", " << fs::file_size(output) / 1024 << " KiB\n";
+  for (const auto& file : files) {
+    std::cout << file << ": " << format.name;
+    if (fs::is_regular_file(file)) {
+      std::cout << ", " << fs::file_size(file) / 1024 << " KiB";
+    }
+    std::cout << '\n';
+  }
   return ssdq::kExitOk;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "ssdq/config/config.h"
 #include "ssdq/detection/priors.h"
 #include "ssdq/graph/graph.h"
+#include "ssdq/modeling/detector.h"
 
 namespace ssdq {
 
@@ -18,6 +20,9 @@ struct ExportModel {
   State state;                           // the weights to run it with
   std::vector<std::string> class_names;  // without the background; empty: not known
   std::string weights_file;              // for messages
+
+  // A new network with these weights, quantized as `config` says, on the CPU in evaluation mode.
+  std::function<Detector()> detector;
 };
 
 }  // namespace ssdq

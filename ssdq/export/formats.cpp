@@ -1,5 +1,6 @@
 #include "ssdq/export/formats.h"
 
+#include "ssdq/export/integer_file.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/suggest.h"
 
@@ -10,11 +11,29 @@ void write_onnx(const std::string& path, const ExportModel& model, const ExportO
   export_onnx(path, model, options.onnx);
 }
 
+template <void (*kWrite)(const std::string&, const ExportModel&, const WeightOptions&)>
+void write_weights(const std::string& path, const ExportModel& model,
+                   const ExportOptions& options) {
+  kWrite(path, model, options.weights);
+}
+
+void write_integers(const std::string& path, const ExportModel& model,
+                    const ExportOptions& /*options*/) {
+  export_integers(path, model);
+}
+
 }  // namespace
 
 const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> formats = {
-      {"onnx", "FP32 ONNX model", write_onnx},
+      {"onnx", "FP32 ONNX model", false, write_onnx},
+      {"safetensors", "weights, safetensors", false, write_weights<export_safetensors>},
+      {"pth", "weights, a state dict for PyTorch", false, write_weights<export_pytorch>},
+      {"text", "weights, a number in each line, and a manifest", true, write_weights<export_text>},
+      {"bin", "weights, float32 or fixed point, and a manifest", true,
+       write_weights<export_binary>},
+      {"integers", "integer weights and scales of a quantized model, and a manifest", true,
+       write_integers},
   };
   return formats;
 }

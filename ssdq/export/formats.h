@@ -4,17 +4,20 @@
 #include <vector>
 
 #include "ssdq/export/onnx_detector.h"
+#include "ssdq/export/weight_files.h"
 
 namespace ssdq {
 
 // What the user may ask of the formats; each reads its own part.
 struct ExportOptions {
   OnnxOptions onnx;
+  WeightOptions weights;  // safetensors, pth, text, bin
 };
 
 struct ExportFormat {
   std::string name;
   std::string summary;  // for --help
+  bool has_manifest;    // a second file, `path`.json, beside the first
   void (*write)(const std::string& path, const ExportModel& model, const ExportOptions& options);
 };
 

@@ -55,12 +55,13 @@ torch::Tensor ConvBlockImpl::running_scale() const {
   return bn->weight / (bn->running_var + bn->options.eps()).sqrt();
 }
 
+torch::Tensor ConvBlockImpl::weight_to_quantize() const {
+  return folds_first() ? weight * by_channel(running_scale()) : weight;
+}
+
 torch::Tensor ConvBlockImpl::effective_weight() {
-  if (!options_.weight_quantizer) {
-    return weight;
-  }
-  return options_.weight_quantizer->forward(folds_first() ? weight * by_channel(running_scale())
-                                                          : weight);
+  return options_.weight_quantizer ? options_.weight_quantizer->forward(weight_to_quantize())
+                                   : weight;
 }
 
 torch::Tensor ConvBlockImpl::convolve(const torch::Tensor& x, const torch::Tensor& w) const {

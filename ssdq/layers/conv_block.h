@@ -54,16 +54,22 @@ class ConvBlockImpl : public torch::nn::Module {
   void quantize_output(QuantizerPtr quantizer) { output_quantizer_ = std::move(quantizer); }
 
   const Conv& conv() const { return options_.conv; }
+  const ConvBlockOptions& options() const { return options_; }
+
+  // What goes to the weight quantizer in evaluation: the weight, with the batch norm's scale in it
+  // where that is folded first.
+  torch::Tensor weight_to_quantize() const;
+  // gamma / sqrt(running variance + eps), [out]; the block must have a batch norm.
+  torch::Tensor running_scale() const;
+  // Whether the scale of the batch norm is in effective_weight().
+  bool folds_first() const;
 
   torch::Tensor weight, bias;
   torch::nn::BatchNorm2d bn{nullptr};
 
  private:
-  bool folds_first() const;
   torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight) const;
   torch::Tensor two_pass(const torch::Tensor& x, const torch::Tensor& quantized_input);
-  // gamma / sqrt(running variance + eps), [out].
-  torch::Tensor running_scale() const;
 
   ConvBlockOptions options_;
   QuantizerPtr output_quantizer_;  // registered by the block behind

@@ -43,16 +43,33 @@ class Bwn : public QuantizationMethod {
 
 }  // namespace
 
-torch::Tensor LevelWeightQuantizerImpl::quantize(const torch::Tensor& w) {
-  torch::Tensor threshold, magnitude;
-  {
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor mean = moments(w.detach(), true).mean_abs;
-    const bool is_binary = spec().bits == kBinary;
-    threshold = is_binary ? torch::full_like(mean, -1) : 0.7 * mean;
-    magnitude = is_binary ? mean : mean_above(w.detach(), threshold);
+std::pair<torch::Tensor, torch::Tensor> LevelWeightQuantizerImpl::threshold_and_magnitude(
+    const torch::Tensor& w) const {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor mean = moments(w.detach(), true).mean_abs;
+  if (spec().bits == kBinary) {
+    return {torch::full_like(mean, -1), mean};
   }
+  const torch::Tensor threshold = 0.7 * mean;
+  return {threshold, mean_above(w.detach(), threshold)};
+}
+
+torch::Tensor LevelWeightQuantizerImpl::quantize(const torch::Tensor& w) {
+  const auto [threshold, magnitude] = threshold_and_magnitude(w);
   return fake_quantize_sign(w, magnitude, threshold, false);
+}
+
+std::optional<AffineCode> LevelWeightQuantizerImpl::value_code(const torch::Tensor& w) const {
+  const torch::Tensor magnitude = threshold_and_magnitude(w).second;
+  const bool is_binary = spec().bits == kBinary;
+  AffineCode code;
+  code.step = is_binary ? 2 * magnitude : magnitude;
+  code.low = torch::full_like(magnitude, is_binary ? 0 : -1);
+  code.high = torch::ones_like(magnitude);
+  if (is_binary) {
+    code.offset = -magnitude;
+  }
+  return code;
 }
 
 void LevelWeightQuantizerImpl::set_bits(int bits) { refuse_width(spec(), bits); }

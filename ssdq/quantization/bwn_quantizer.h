@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "ssdq/quantization/quantizer.h"
 
@@ -19,9 +21,14 @@ class LevelWeightQuantizerImpl : public QuantizerImpl {
 
   QuantizerReport report() const override;
   void set_bits(int bits) override;  // throws ConfigError for another width
+  std::optional<AffineCode> value_code(const torch::Tensor& w) const override;
 
  protected:
   torch::Tensor quantize(const torch::Tensor& w) override;
+
+ private:
+  // Of a row: what a weight must exceed, and the value that it then has.
+  std::pair<torch::Tensor, torch::Tensor> threshold_and_magnitude(const torch::Tensor& w) const;
 };
 
 // sign(x) with sign(0) = 1; the gradient passes where |x| < 1.

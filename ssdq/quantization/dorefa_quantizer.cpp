@@ -143,6 +143,18 @@ torch::Tensor DoReFaWeightQuantizerImpl::quantize(const torch::Tensor& w) {
   return WeightFunction::apply(w, int64_t{(1 << spec().bits) - 1});
 }
 
+// (2 i - n) / n = c 2 / n + 1 / n with c = i - 2^(k-1).
+std::optional<AffineCode> DoReFaWeightQuantizerImpl::value_code(const torch::Tensor& /*w*/) const {
+  const auto number = [](double value) { return torch::full({}, value, torch::kDouble); };
+  const double half = std::exp2(spec().bits - 1), levels = 2 * half - 1;
+  AffineCode code;
+  code.step = number(2 / levels);
+  code.offset = number(1 / levels);
+  code.low = number(-half);
+  code.high = number(half - 1);
+  return code;
+}
+
 QuantizerReport DoReFaWeightQuantizerImpl::report() const {
   return {spec().bits, "per tensor, tanh", "[-1, 1]"};
 }

@@ -20,6 +20,7 @@ class DoReFaWeightQuantizerImpl : public QuantizerImpl {
   using QuantizerImpl::QuantizerImpl;  // 2..16 bits
 
   QuantizerReport report() const override;
+  std::optional<AffineCode> value_code(const torch::Tensor& w) const override;
 
  protected:
   torch::Tensor quantize(const torch::Tensor& w) override;

@@ -66,6 +66,13 @@ class QuantizerImpl : public torch::nn::Module {
 
   virtual QuantizerReport report() const = 0;
 
+  // The values that forward() gives for `x` in evaluation as whole numbers c, low <= c <= high: y =
+  // c step output_scale / gain + offset. Nothing for levels that are not equally spaced.
+  virtual std::optional<AffineCode> value_code(const torch::Tensor& x) const {
+    const auto function = affine(x.sizes());
+    return function ? std::optional<AffineCode>(function->code) : std::nullopt;
+  }
+
   const TensorSpec& spec() const { return spec_; }
 
  protected:

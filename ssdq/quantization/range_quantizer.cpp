@@ -77,15 +77,16 @@ class RangeMethod : public QuantizationMethod {
 
 }  // namespace
 
-torch::Tensor RangeWeightQuantizerImpl::quantize(const torch::Tensor& w) {
-  AffineCode code;
-  {
-    const torch::NoGradGuard no_grad;
-    code = weight_code(moments(w.detach(), options_.by_channel), spec().bits, options_);
-  }
+std::optional<AffineCode> RangeWeightQuantizerImpl::value_code(const torch::Tensor& w) const {
+  const torch::NoGradGuard no_grad;
+  AffineCode code = weight_code(moments(w.detach(), options_.by_channel), spec().bits, options_);
   // Nothing lies outside but by rounding.
   code.edge = Edge::kRounded;
-  return fake_quantize(w, code);
+  return code;
+}
+
+torch::Tensor RangeWeightQuantizerImpl::quantize(const torch::Tensor& w) {
+  return fake_quantize(w, *value_code(w));
 }
 
 QuantizerReport RangeWeightQuantizerImpl::report() const {

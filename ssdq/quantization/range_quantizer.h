@@ -24,6 +24,7 @@ class RangeWeightQuantizerImpl : public QuantizerImpl {
       : QuantizerImpl(std::move(spec)), options_(options) {}
 
   QuantizerReport report() const override;
+  std::optional<AffineCode> value_code(const torch::Tensor& w) const override;
 
  protected:
   torch::Tensor quantize(const torch::Tensor& w) override;

@@ -36,7 +36,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
      {"utils", "structures", "config", "graph", "detection", "data", "evaluation", "visualization",
       "quantization", "layers", "solver", "checkpoint", "modeling"}},
     {"export",
-     {"utils", "structures", "config", "graph", "detection", "quantization", "checkpoint"}},
+     {"utils", "structures", "config", "graph", "detection", "quantization", "layers", "checkpoint",
+      "modeling"}},
 };
 
 // Folders whose files must compile without LibTorch: they make up ssdq::core.

@@ -1,0 +1,311 @@
+#include "ssdq/export/integer_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "../modeling/graph_builder.h"
+#include "../utils/temp_folder.h"
+#include "integer_net.h"
+#include "ssdq/export/export_model.h"
+#include "ssdq/quantization/build.h"
+#include "testing_state.h"
+
+namespace ssdq::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using Map = IntegerNet::Map;
+using Codes = IntegerNet::Codes;
+
+struct Case {
+  std::string name, type;
+  int wbits, abits;
+  Options options;
+  std::string final_layer = "true";
+  std::string weight_type;  // in the file
+};
+
+// A signed image, depthwise, strides, dilation, every activation with a requantization, a pool and
+// a sum.
+Graph net() {
+  Graph graph;
+  append(graph, "input", Input{3, {17, 14}});
+  append(graph, "backbone.0", conv(8, 3, 1, true), {0});
+  Conv depthwise = conv(8, 3, 2, true, Activation::kRelu6);
+  depthwise.groups = 8;
+  append(graph, "backbone.1", depthwise, {1});
+  append(graph, "backbone.2", conv(12, 1, 1, true, Activation::kLinear), {2});
+  append(graph, "backbone.3", conv(12, 3, 1, true, Activation::kLinear), {3});
+  append(graph, "backbone.4", Add{Activation::kRelu}, {3, 4});
+  append(graph, "backbone.5", Pool{PoolKind::kMax, false, {2, 2}, {2, 2}}, {5});
+  Conv dilated = conv(8, 3, 1, true);
+  dilated.dilation = dilated.padding = {2, 2};
+  append(graph, "backbone.6", dilated, {6});
+  append(graph, "backbone.7", Pool{PoolKind::kMax, false, {2, 2}, {2, 2}}, {7});
+  append(graph, "head.cls.0", conv(6, 3, 1, false, Activation::kLinear), {8});
+  append(graph, "head.cls.0.out", Output{OutputRole::kClass, 0}, {9});
+  append(graph, "head.box.0", conv(8, 3, 1, false, Activation::kLinear), {8});
+  append(graph, "head.box.0.out", Output{OutputRole::kBox, 0}, {11});
+  graph.features = {8};
+  return graph;
+}
+
+struct Subject {
+  QuantizerRegistry registry;
+  ExportModel model;
+  Detector detector{nullptr};
+  torch::Tensor image;
+
+  explicit Subject(const Case& how) {
+    const torch::NoGradGuard no_grad;
+    torch::manual_seed(11);
+    register_quantizers(registry);
+    QuantizationConfig& config = model.config.quantization;
+    config.type = how.type;
+    config.wbits = how.wbits;
+    config.abits = how.abits;
+    config.options = how.options;
+    config.layers = "all";
+    config.final_layer = how.final_layer;
+    config.merge_inputs = "separate";
+    model.config.model.num_classes = 3;
+    model.graph = net();
+    model.priors = {{0.5F, 0.5F, 0.25F, 0.75F}};
+    detector = Detector(model.graph, 3, quantization_methods(registry, config), config);
+    randomise(*detector);
+    detector->train();
+    for (int i = 0; i < 4; ++i) {
+      detector->run(torch::randn({4, 3, 17, 14}));
+    }
+    detector->eval();
+    for (const auto& entry : detector->convolutions()) {
+      if (!entry.second->bn.is_empty()) {
+        ConvBlock(entry.second)
+            ->bn->weight.mul_(
+                torch::randint(0, 4, entry.second->bn->weight.sizes()).sub(0.5).sign());
+      }
+    }
+    image = torch::randn({1, 3, 17, 14});
+    model.detector = [this] { return detector; };
+  }
+};
+
+Map numbers(const torch::Tensor& x) {
+  const torch::Tensor wide = x.detach().to(torch::kDouble).contiguous();
+  return {wide.data_ptr<double>(), wide.data_ptr<double>() + wide.numel()};
+}
+
+// A network beside what was exported of it.
+struct Comparison {
+  Subject subject;
+  TempFolder folder;
+  std::map<std::string, torch::Tensor> outputs;  // of the detector
+  int different = 0;                             // codes, near ties
+
+  explicit Comparison(const Case& how) : subject(how) {
+    const torch::NoGradGuard no_grad;
+    export_integers(folder / "net.bin", subject.model);
+    subject.detector->run(subject.image, [&](NodeId id, const torch::Tensor& y) {
+      outputs[subject.model.graph.nodes[id].name] = y.clone();
+    });
+  }
+
+  const Graph& graph() const { return subject.model.graph; }
+
+  // The codes that a convolution of the detector sees.
+  Codes input_codes(const std::string& name, const json& code) const {
+    for (const auto& [node, block] : subject.detector->convolutions()) {
+      if (node == name) {
+        const ConvBlockOptions& options = block->options();
+        torch::Tensor x =
+            outputs.at(graph().nodes[graph().nodes[graph().find(name)].inputs[0]].name);
+        x = options.input_is_quantized ? x : options.input_quantizer->forward(x);
+        const double zero = code["zero_point"];
+        Codes codes;
+        for (const double value : numbers(x)) {
+          codes.push_back(std::llround(value / code["scale"].get<double>() + zero));
+        }
+        return codes;
+      }
+    }
+    return {};
+  }
+
+  void expect_codes(const Codes& actual, const Codes& expected, const Map& positions, double margin,
+                    const std::string& where) {
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < actual.size(); ++i) {
+      if (actual[i] != expected[i]) {
+        const double tie = std::abs(positions[i] - std::floor(positions[i]) - 0.5);
+        EXPECT_LE(std::abs(actual[i] - expected[i]), 1) << where << ' ' << i;
+        EXPECT_LT(tie, margin) << where << ' ' << i;
+        ++different;
+      }
+    }
+  }
+};
+
+double largest(const Map& x) {
+  double most = 0;
+  for (const double value : x) {
+    most = std::max(most, std::abs(value));
+  }
+  return most;
+}
+
+double difference(const Map& a, const Map& b) {
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    most = std::max(most, std::abs(a[i] - b[i]));
+  }
+  return most;
+}
+
+constexpr double kNearTie = 1e-4;  // codes
+
+class IntegerFile : public ::testing::TestWithParam<Case> {};
+
+// Each layer gets the detector's own codes, so that one difference does not spread.
+void compare_layer(Comparison& both, const IntegerNet& net, const json& node) {
+  const std::string name = node["name"];
+  const Codes input = both.input_codes(name, node["input_code"]);
+  const Map y = net.convolve_codes(node, input);
+  const auto& graph = both.graph();
+  for (const Node& consumer : graph.nodes) {
+    if (consumer.inputs.empty() || graph.nodes[consumer.inputs[0]].name != name) {
+      continue;
+    }
+    if (std::holds_alternative<Output>(consumer.op)) {
+      const Map expected = numbers(both.outputs.at(name));
+      EXPECT_LT(difference(y, expected), 1e-5 * largest(expected)) << name;
+    } else if (const json& next = net.node(consumer.name);
+               next.contains("input_code") && !next["input_code"].is_null()) {
+      const json& code = next["input_code"];
+      both.expect_codes(IntegerNet::encode(code, y), both.input_codes(consumer.name, code),
+                        IntegerNet::positions(code, y), kNearTie, name + ", real");
+    }
+  }
+  if (!node.contains("requantize")) {
+    return;
+  }
+  const Codes sums = net.accumulate(node, input);
+  const size_t area = sums.size() / node["output_shape"][0].get<size_t>();
+  for (const json& to : node["requantize"]) {
+    const json& next = net.node(to["consumer"]);
+    const json& code =
+        next.contains("input_code") ? next["input_code"] : next["input_codes"][to["input"]];
+    // The bias is rounded to a step of the accumulator.
+    const double step = largest(net.reals(to["factor"]));
+    both.expect_codes(net.requantize(node, to, sums), IntegerNet::encode(code, y),
+                      IntegerNet::positions(code, y), step / 2 + kNearTie,
+                      name + " to " + to["consumer"].get<std::string>());
+    EXPECT_GT(area, 0);
+  }
+}
+
+TEST_P(IntegerFile, ALoopOverTheManifestComputesWhatTheDetectorDoes) {
+  const torch::NoGradGuard no_grad;
+  Comparison both(GetParam());
+  const IntegerNet net(both.folder / "net.bin");
+  int layers = 0, requantized = 0;
+  for (const json& node : net.manifest()["nodes"]) {
+    if (node.contains("input_code") && !node["input_code"].is_null()) {
+      compare_layer(both, net, node);
+      requantized += static_cast<int>(node.value("requantize", json::array()).size());
+      ++layers;
+    }
+  }
+  const bool has_codes = GetParam().abits < 16;
+  EXPECT_EQ(layers, has_codes ? (GetParam().final_layer == "true" ? 7 : 5) : 0);
+  EXPECT_EQ(requantized > 0, has_codes && GetParam().type != "lsq_plus");
+  EXPECT_EQ(net.node("backbone.3")["weight"]["type"], GetParam().weight_type);
+  const auto maps = net.run(numbers(both.subject.image));
+  for (const char* output : {"head.cls.0.out", "head.box.0.out"}) {
+    const Map expected = numbers(both.outputs.at(output));
+    const double allowed = both.different == 0 ? 1e-5 : 0.1;
+    EXPECT_LT(difference(maps.at(output), expected), allowed * largest(expected)) << output;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods, IntegerFile,
+    ::testing::Values(
+        Case{"uniform_w8a8", "uniform", 8, 8, {}, "true", "int8"},
+        Case{"uniform_w4a4", "uniform", 4, 4, {}, "true", "int4"},
+        Case{"uniform_asymmetric",
+             "uniform",
+             2,
+             3,
+             {{"ACTIVATION_SYMMETRIC", "false"}},
+             "true",
+             "int2"},
+        Case{"iao_w8a8", "iao", 8, 8, {}, "true", "int8"},
+        Case{"iao_affine", "iao", 5, 8, {{"SYMMETRIC", "false"}}, "true", "uint5"},
+        Case{"iao_tensor", "iao", 6, 6, {{"WEIGHT_GRANULARITY", "tensor"}}, "true", "int6"},
+        Case{"lsq_w4a4", "lsq", 4, 4, {}, "false", "int4"},
+        Case{"lsq_channel", "lsq", 7, 8, {{"WEIGHT_GRANULARITY", "channel"}}, "true", "int7"},
+        Case{"lsq_plus_w4a8", "lsq_plus", 4, 8, {}, "true", "int4"},
+        Case{"pact_w4a4", "pact", 4, 4, {}, "true", "int4"},
+        Case{"tqt_w8a8", "tqt", 8, 8, {}, "true", "int8"},
+        Case{"dorefa_w3a4", "dorefa", 3, 4, {}, "true", "int3"},
+        Case{"dorefa_rescaled", "dorefa", 8, 8, {{"RESCALE_OUTPUT", "true"}}, "true", "int8"},
+        Case{"bwn_binary", "bwn", 2, 32, {}, "true", "uint1"},
+        Case{"bwn_ternary", "bwn", 3, 32, {}, "true", "int2"}),
+    [](const auto& instance) { return instance.param.name; });
+
+// A batch norm that multiplies by zero leaves its bias.
+TEST(IntegerFileEdges, AChannelWithoutInputKeepsItsBias) {
+  const torch::NoGradGuard no_grad;
+  Case how{"", "uniform", 8, 8, {}, "true", "int8"};
+  Subject subject(how);
+  ConvBlock block = subject.detector->convolutions()[2].second;
+  block->bn->weight[1] = 0;
+  block->bn->weight[2] = 1e-12;
+  const TempFolder folder;
+  export_integers(folder / "net.bin", subject.model);
+  const IntegerNet net(folder / "net.bin");
+  const json& node = net.node("backbone.2");
+  EXPECT_EQ(node["constant_channels"], (json{1, 2}));
+  const auto maps = net.run(numbers(subject.image));
+  const auto outputs = subject.detector->run(subject.image);
+  const Map expected = numbers(outputs[0]);
+  EXPECT_LT(difference(maps.at("head.cls.0.out"), expected), 1e-5 * largest(expected));
+  const auto bias = net.integers(node["bias"]);
+  EXPECT_NEAR(static_cast<double>(bias[1]) * net.reals(node["scale"])[1],
+              block->bn->bias[1].item<double>(), 1e-6);
+}
+
+TEST(IntegerFileEdges, TheSizeIsThatOfTheBits) {
+  std::map<int, size_t> bytes;
+  for (const int bits : {2, 4, 8}) {
+    Subject subject({"", "uniform", bits, 8, {}, "true", ""});
+    const TempFolder folder;
+    export_integers(folder / "net.bin", subject.model);
+    const IntegerNet net(folder / "net.bin");
+    bytes[bits] = net.node("backbone.3")["weight"]["bytes"];
+    EXPECT_EQ(net.manifest()["binary"]["bytes"], read_text(folder / "net.bin").size());
+  }
+  EXPECT_EQ(bytes, (std::map<int, size_t>{{2, 324}, {4, 648}, {8, 1296}}));
+}
+
+TEST(IntegerFileEdges, RefusesWhatHasNoIntegersByName) {
+  const TempFolder folder;
+  const auto message = [&](const Case& how) {
+    const Subject subject(how);
+    return message_of<Error>([&] { export_integers(folder / "net.bin", subject.model); });
+  };
+  EXPECT_THAT(message({"", "lqnet", 3, 3, {}, "true", ""}), HasSubstr("backbone.0: the values"));
+  EXPECT_THAT(message({"", "bwn", 2, 2, {}, "true", ""}), HasSubstr("backbone.0: the values"));
+  EXPECT_THAT(message({"", "none", 8, 8, {}, "true", ""}), HasSubstr("for quantized models"));
+}
+
+}  // namespace
+}  // namespace ssdq::testing
