@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct Case {
   std::string final_layer = "true";
   std::string weight_type;  // in the file
 };
+
+void PrintTo(const Case& how, std::ostream* out) { *out << how.name; }
 
 // A signed image, depthwise, strides, dilation, every activation with a requantization, a pool and
 // a sum.
@@ -197,17 +200,15 @@ void compare_layer(Comparison& both, const IntegerNet& net, const json& node) {
     return;
   }
   const Codes sums = net.accumulate(node, input);
-  const size_t area = sums.size() / node["output_shape"][0].get<size_t>();
   for (const json& to : node["requantize"]) {
     const json& next = net.node(to["consumer"]);
-    const json& code =
-        next.contains("input_code") ? next["input_code"] : next["input_codes"][to["input"]];
+    const json& code = next.contains("input_code") ? next["input_code"]
+                                                   : next["input_codes"][to["input"].get<size_t>()];
     // The bias is rounded to a step of the accumulator.
     const double step = largest(net.reals(to["factor"]));
     both.expect_codes(net.requantize(node, to, sums), IntegerNet::encode(code, y),
                       IntegerNet::positions(code, y), step / 2 + kNearTie,
                       name + " to " + to["consumer"].get<std::string>());
-    EXPECT_GT(area, 0);
   }
 }
 
@@ -225,7 +226,9 @@ TEST_P(IntegerFile, ALoopOverTheManifestComputesWhatTheDetectorDoes) {
   }
   const bool has_codes = GetParam().abits < 16;
   EXPECT_EQ(layers, has_codes ? (GetParam().final_layer == "true" ? 7 : 5) : 0);
-  EXPECT_EQ(requantized > 0, has_codes && GetParam().type != "lsq_plus");
+  if (GetParam().type != "lsq_plus") {  // whose zero points may be whole or not
+    EXPECT_EQ(requantized > 0, has_codes);
+  }
   EXPECT_EQ(net.node("backbone.3")["weight"]["type"], GetParam().weight_type);
   const auto maps = net.run(numbers(both.subject.image));
   for (const char* output : {"head.cls.0.out", "head.box.0.out"}) {
