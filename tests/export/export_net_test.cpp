@@ -3,9 +3,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include "../e2e/process.h"
 #include "../utils/temp_folder.h"
+#include "ssdq/checkpoint/pytorch_file.h"
+#include "ssdq/checkpoint/safetensors.h"
+#include "ssdq/export/weight_dump.h"
 
 namespace ssdq::testing {
 namespace {
@@ -61,10 +65,48 @@ TEST_F(ExportNet, AFailedWriteLeavesTheOldFile) {
   EXPECT_EQ(read_text(output_), "old");
 }
 
+// The same folded numbers in four containers.
+TEST_F(ExportNet, WritesTheSameFoldedWeightsInEveryFormat) {
+  for (const char* format : {"safetensors", "pth", "text", "bin"}) {
+    const auto result =
+        run_tool("export_net", {"--config-file", kConfig, "--weights", kWeights, "--format", format,
+                                "--fold-bn", "--output", folder_ / format});
+    ASSERT_EQ(result.status, 0) << result.output;
+  }
+  const State expected = read_safetensors(folder_ / "safetensors").tensors;
+  EXPECT_EQ(expected[1].first, "backbone.0.bias");
+  for (const State& state :
+       {read_pytorch(folder_ / "pth").tensors, read_weight_dump(folder_ / "text"),
+        read_weight_dump(folder_ / "bin")}) {
+    EXPECT_EQ(describe_differences(expected, state), "");
+    ASSERT_EQ(state.size(), expected.size());
+    for (size_t i = 0; i < state.size(); ++i) {
+      EXPECT_TRUE(torch::equal(state[i].second, expected[i].second)) << state[i].first;
+    }
+  }
+}
+
+TEST_F(ExportNet, ReplacesAManifestOnlyWhenForced) {
+  write_text(output_ + ".json", "old");
+  const std::vector<std::string> quantized = {
+      "QUANTIZATION.TYPE", "uniform", "QUANTIZATION.WBITS", "4", "QUANTIZATION.ABITS", "32"};
+  EXPECT_THAT(export_net(quantized, "integers").output, HasSubstr(".json: exists already"));
+  auto forced = quantized;
+  forced.insert(forced.begin(), "--force");
+  const auto result = export_net(forced, "integers");
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_THAT(read_text(output_ + ".json"), HasSubstr("\"type\": \"int4\""));
+}
+
 TEST_F(ExportNet, SaysInOneSentenceWhatIsWrong) {
   EXPECT_THAT(export_net({}, "onx").output, HasSubstr("did you mean 'onnx'"));
   EXPECT_THAT(export_net({"--outputs", "boxes"}).output, HasSubstr("--outputs: unknown word"));
   EXPECT_THAT(export_net({"--opset", "23"}).output, HasSubstr("--opset must be in 11..19, got 23"));
+  EXPECT_THAT(export_net({"--endian", "odd"}, "bin").output, HasSubstr("little or big"));
+  EXPECT_THAT(export_net({"--fixed-point", "4"}, "bin").output, HasSubstr("expected Qm.n"));
+  EXPECT_THAT(export_net({"--endian", "big"}, "text").output, HasSubstr("of the format bin"));
+  EXPECT_THAT(export_net({"--endian", "big"}, "pth").output, HasSubstr("not of pth"));
+  EXPECT_THAT(export_net({}, "integers").output, HasSubstr("for quantized models"));
   const auto other = export_net({"MODEL.NUM_CLASSES", "5"});
   EXPECT_EQ(other.status, 1);
   EXPECT_THAT(other.output, HasSubstr("not the weights of this network"));
