@@ -17,6 +17,7 @@
 #include "ssdq/export/export_model.h"
 #include "ssdq/export/folded_state.h"
 #include "ssdq/modeling/state.h"
+#include "ssdq/quantization/build.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/strings.h"
 #include "testing_state.h"
@@ -150,6 +151,38 @@ TEST_F(WeightDump, RefusesValuesThatAreNotFinite) {
   const State state = {{"x", torch::tensor({1.0F, NAN})}};
   EXPECT_THAT(message_of<Error>([&] { write_weight_dump(folder_ / "w", state, {}); }),
               HasSubstr("tensor 'x': it holds"));
+}
+
+TEST(FoldedState, HoldsTheWeightsThatAQuantizedNetworkComputesWith) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(6);
+  const Graph graph = small_detector();
+  QuantizerRegistry registry;
+  register_quantizers(registry);
+  for (const char* type : {"dorefa", "iao"}) {
+    QuantizationConfig config;
+    config.type = type;
+    config.wbits = 3;
+    config.abits = 32;
+    config.layers = "all";
+    config.final_layer = "true";
+    config.options["FOLD"] = "two_pass";
+    if (config.type == "dorefa") {
+      config.options.clear();
+    }
+    Detector detector(graph, 3, quantization_methods(registry, config), config);
+    randomise(*detector);
+    detector->eval();
+    const auto images = torch::randn({2, 3, 12, 16});
+    const auto expected = detector->forward(images).class_logits;
+    const State folded = folded_state(*detector);
+    Detector plain(graph, 3, nullptr, QuantizationConfig{});
+    load_state_strict(*plain, unfold_batch_norm(graph, folded), "folded");
+    plain->eval();
+    EXPECT_LT((plain->forward(images).class_logits - expected).abs().max().item<double>(),
+              1e-5 * expected.abs().max().item<double>())
+        << type;
+  }
 }
 
 // What an FPGA tool does: quantize the numbers of the folded network and write them in place.
