@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -261,6 +262,28 @@ TEST_F(WeightDump, ADamagedManifestCostsOneSentence) {
   write_text(folder_ / "w.json", good.dump().substr(0, 100));
   EXPECT_THAT(message_of<Error>([&] { read_weight_dump(folder_ / "w"); }),
               HasSubstr("damaged manifest"));
+}
+
+TEST_F(WeightDump, AnyDamageIsAnErrorOrTensors) {
+  written("w", {true, false, parse_fixed_point("Q3.4")});
+  const std::string good = read_text(folder_ / "w.json");
+  std::mt19937 random(3);
+  const std::string letters = "0123456789-.[]{},:\"eE \x01\xff";
+  int errors = 0;
+  for (int i = 0; i < 1500; ++i) {
+    std::string bad = good;
+    for (unsigned k = 0; k <= random() % 3; ++k) {
+      bad[random() % bad.size()] = letters[random() % letters.size()];
+    }
+    write_text(folder_ / "w.json", i % 10 == 0 ? bad.substr(0, random() % bad.size()) : bad);
+    try {
+      read_weight_dump(folder_ / "w");
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+      ++errors;
+    }
+  }
+  EXPECT_GT(errors, 500);
 }
 
 TEST_F(WeightDump, DamagedNumbersCostOneSentence) {
