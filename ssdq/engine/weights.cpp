@@ -5,6 +5,7 @@
 
 #include "ssdq/checkpoint/checkpointer.h"
 #include "ssdq/engine/calibration.h"
+#include "ssdq/engine/weights_import.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/log.h"
@@ -47,20 +48,17 @@ std::vector<std::string> refuse_differences(const Detector& detector, LoadReport
   return unset;
 }
 
+// Of a foreign file, which weights_for has checked, a classifier leaves the layers behind it
+// random.
 std::vector<std::string> load_backbone(Detector& detector, const std::string& path) {
-  State backbone;
-  for (auto& entry : inference_weights(load_checkpoint(path))) {
-    if (starts_with(entry.first, "backbone.")) {
-      backbone.push_back(entry);
-    }
-  }
-  SSDQ_CHECK(!backbone.empty(),
-             "{}: no tensor is named 'backbone.*'; expected a checkpoint of this network", path);
+  const Checkpoint checkpoint = load_checkpoint(path);
+  const State backbone = weights_for(detector->graph(), checkpoint, path, /*backbone_only=*/true);
+  const bool own = !checkpoint.weights_only || is_own_state(detector->graph(), checkpoint.model);
   auto report = load_state(*detector, backbone);
   auto& missing = report.missing;
   missing.erase(std::remove_if(missing.begin(), missing.end(),
-                               [](const auto& name) {
-                                 return !starts_with(name, "backbone.") &&
+                               [&](const auto& name) {
+                                 return (!own || !starts_with(name, "backbone.")) &&
                                         !is_quantizer_state(name);
                                }),
                 missing.end());
@@ -89,8 +87,8 @@ void calibrate_for_evaluation(Detector& detector, const Experiment& experiment,
 LoadedWeights load_weights(Detector& detector, const std::string& path) {
   const Checkpoint checkpoint = load_checkpoint(path);
   LoadedWeights loaded;
-  loaded.missing_tensors =
-      refuse_differences(detector, load_state(*detector, inference_weights(checkpoint)), path);
+  const State weights = weights_for(detector->graph(), checkpoint, path, /*backbone_only=*/false);
+  loaded.missing_tensors = refuse_differences(detector, load_state(*detector, weights), path);
   // The file's ranges may be those of other widths.
   for (const auto& one : quantizers_of(*detector)) {
     one.quantizer->set_bits(one.quantizer->spec().bits);

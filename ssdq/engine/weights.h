@@ -13,13 +13,14 @@ struct LoadedWeights {
   std::vector<std::string> missing_tensors;  // of quantizers' state, which a float file has not
 };
 
-// Copies the model of a checkpoint file (its averaged weights where it has them) into the detector,
-// strictly: every tensor must be there with its shape, but for the state of quantizers. Throws
-// Error listing all differing names and shapes, or saying that the file's model is quantized and
-// the detector is not.
+// Copies the model of a checkpoint file (its averaged weights where it has them), or the weights of
+// another system (importing/import_state.h), into the detector, strictly: every tensor must be
+// there with its shape, but for the state of quantizers. Throws Error listing all differing names
+// and shapes, or saying that the file's model is quantized and the detector is not.
 LoadedWeights load_weights(Detector& detector, const std::string& path);
 
-// Loads MODEL.WEIGHTS, else the backbone's tensors of MODEL.BACKBONE.WEIGHTS when PRETRAINED, else
+// Loads MODEL.WEIGHTS, else the backbone's tensors of MODEL.BACKBONE.WEIGHTS (a detector of any
+// system that is read, or a classifier, which has no extra levels) when PRETRAINED, else
 // leaves the random initialisation; the log says which. Returns the tensors of quantizers' state
 // that were not loaded. Throws Error as load_weights, also when the file is missing.
 std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment);
