@@ -1,0 +1,84 @@
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "../e2e/process.h"
+#include "../utils/temp_folder.h"
+#include "published_nets.h"
+#include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/checkpoint/pytorch_file.h"
+
+namespace ssdq::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kConfig = SSDQ_SOURCE_DIR "/configs/mobilenet_v2_ssd320_voc0712.yaml";
+
+class ImportWeights : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    torch::manual_seed(5);
+    net_ = lufficc_mobilenet_v2(21);
+    write_pytorch(input_, net_.state());
+  }
+
+  ProcessResult import(std::vector<std::string> arguments, bool config = true) const {
+    arguments.insert(arguments.begin(), {"--weights", input_, "--output", output_});
+    if (config) {
+      arguments.insert(arguments.begin(), {"--config-file", kConfig});
+    }
+    return run_tool("import_weights", arguments);
+  }
+
+  PublishedNet net_;
+  TempFolder folder_;
+  const std::string input_ = folder_ / "mb2.pth";
+  const std::string output_ = folder_ / "mb2.safetensors";
+};
+
+TEST_F(ImportWeights, ListsAndConvertsWithoutAConfiguration) {
+  const auto result = import({}, false);
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("backbone.features.0.0.weight"));
+  EXPECT_THAT(result.output, HasSubstr("[32, 3, 3, 3]"));
+  const auto file = load_checkpoint(output_);
+  EXPECT_TRUE(file.weights_only);
+  EXPECT_EQ(describe_differences(net_.state(), file.model), "");
+}
+
+TEST_F(ImportWeights, WritesACheckpointWithItsNetworkAndReplacesItOnlyWhenForced) {
+  const auto first = import({});
+  EXPECT_EQ(first.status, 0) << first.output;
+  EXPECT_THAT(first.output, HasSubstr(" 0 missing, 0 unexpected, 0 of another shape"));
+  const auto checkpoint = load_checkpoint(output_);
+  EXPECT_FALSE(checkpoint.weights_only);
+  EXPECT_THAT(checkpoint.graph_cfg, HasSubstr("[depthwise]"));
+  EXPECT_THAT(checkpoint.config_yaml, HasSubstr("NUM_CLASSES: 21"));
+  for (const auto& [name, tensor] : checkpoint.model) {
+    if (name == "backbone.0.weight") {
+      EXPECT_TRUE(torch::equal(tensor, net_.at("backbone.features.0.0.weight")));
+    }
+  }
+  const auto second = import({});
+  EXPECT_EQ(second.status, 2);
+  EXPECT_THAT(second.output, HasSubstr("add --force"));
+  EXPECT_EQ(import({"--force"}).status, 0);
+}
+
+TEST_F(ImportWeights, SaysInOneSentenceWhatIsWrong) {
+  const auto classes = import({"MODEL.NUM_CLASSES", "4"});
+  EXPECT_EQ(classes.status, 1);
+  EXPECT_THAT(classes.output, HasSubstr("reset 'head.cls.*'"));
+  EXPECT_EQ(import({"--reset", "head.cls.*", "MODEL.NUM_CLASSES", "4"}).status, 0);
+  const auto source = import({"--force", "--source", "lufficc-vg"});
+  EXPECT_EQ(source.status, 2);
+  EXPECT_THAT(source.output, HasSubstr("did you mean 'lufficc-vgg'"));
+  EXPECT_EQ(import({"--force", "SOLVER.LR", "1"}, false).status, 2);
+}
+
+}  // namespace
+}  // namespace ssdq::testing
