@@ -192,7 +192,7 @@ TEST_F(Import, ReportsWhatIsMissingUnexpectedAndOfAnotherShape) {
   const auto target = experiment("vgg_ssd300_voc0712.yaml");
   const auto imported = import_state(target.graph, net.state(), {});
   const auto& report = imported.report;
-  EXPECT_THAT(report.missing, ElementsAre("backbone.6.weight (backbone.vgg.12.weight)"));
+  EXPECT_THAT(report.missing, ElementsAre("backbone.7.weight (backbone.vgg.12.weight)"));
   EXPECT_THAT(report.unexpected, ElementsAre("backbone.vgg.99.weight [2, 3]"));
   EXPECT_THAT(report.reshaped, ElementsAre("backbone.19.bias: backbone.vgg.33.bias is [7] in the "
                                            "file, expected [1024]"));
