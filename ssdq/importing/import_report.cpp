@@ -33,7 +33,7 @@ std::string advice(const ImportedState& imported) {
     return "; a classifier has no heads: give it as MODEL.BACKBONE.WEIGHTS, or allow 'head.*' and "
            "the extra levels to be missing";
   }
-  if (any_starts_with(report.reshaped, "head.cls.")) {
+  if (report.missing.empty() && any_starts_with(report.reshaped, "head.cls.")) {
     return "; for another number of classes re-initialise the class heads (reset 'head.cls.*')";
   }
   return "";

@@ -41,6 +41,13 @@ struct RawOutputs {
   torch::Tensor classes, boxes;
 };
 
+// The map of a head, [N, boxes * values, H, W], as [N, H * W * boxes, values].
+torch::Tensor flat(const torch::Tensor& map, int64_t values);
+
+// A convolution without bias and its batch norm.
+void conv_bn(PublishedNet& net, const std::string& conv, const std::string& bn, int out, int in,
+             int kernel);
+
 PublishedNet lufficc_vgg300(int64_t classes);
 RawOutputs run_lufficc_vgg300(const PublishedNet& net, const torch::Tensor& image, int64_t classes);
 
