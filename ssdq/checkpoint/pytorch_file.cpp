@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/checkpoint/file_kind.h"
+#include "ssdq/checkpoint/input_file.h"
 #include "ssdq/checkpoint/printable.h"
 #include "ssdq/checkpoint/pytorch_contents.h"
 #include "ssdq/checkpoint/zip_archive.h"
@@ -122,24 +122,13 @@ struct Bytes {
   std::string_view view() const { return {data.get(), size}; }
 };
 
-// Not mapped into memory: a file that shrinks under the mapping would end the program.
 Bytes read_bytes(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  SSDQ_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
-             "{}: cannot read the checkpoint: it is {}", path,
-             std::filesystem::is_directory(status) ? "a directory" : "not a regular file");
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  SSDQ_CHECK(file, "{}: cannot read the checkpoint: {}", path,
-             std::generic_category().message(errno));
+  const InputFile file(path);
   Bytes bytes;
-  bytes.size = static_cast<size_t>(std::max<std::streamoff>(file.tellg(), 0));
+  bytes.size = static_cast<size_t>(file.size());
   bytes.data.reset(new (std::nothrow) char[bytes.size]);
   SSDQ_CHECK(bytes.data, "{}: not enough memory for its {} bytes", path, bytes.size);
-  file.seekg(0);
-  file.read(bytes.data.get(), static_cast<std::streamsize>(bytes.size));
-  SSDQ_CHECK(file, "{}: cannot read the checkpoint: {} of {} bytes could be read", path,
-             file.gcount(), bytes.size);
+  file.read(bytes.data.get(), bytes.size, 0);
   return bytes;
 }
 
