@@ -11,6 +11,7 @@
 #include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
@@ -162,6 +163,11 @@ State inference_weights(const Checkpoint& checkpoint) {
     }
   }
   return weights;
+}
+
+std::vector<std::string> class_names(const Checkpoint& checkpoint) {
+  const auto names = checkpoint.extra.find("class_names");
+  return names != checkpoint.extra.end() ? split(names->second, '\n') : std::vector<std::string>();
 }
 
 Checkpoint strip_for_inference(const Checkpoint& checkpoint) {

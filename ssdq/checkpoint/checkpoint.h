@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <torch/types.h>
 
@@ -42,6 +43,9 @@ Checkpoint inspect_checkpoint(const std::string& path);
 // The weights to run a model with: its averages where the checkpoint has them, else its plain
 // values.
 State inference_weights(const Checkpoint& checkpoint);
+
+// The names that `extra` holds as "class_names", a line each; empty without.
+std::vector<std::string> class_names(const Checkpoint& checkpoint);
 
 // A checkpoint that holds inference_weights() as its model, configuration, graph and extra, and
 // nothing that only training needs.

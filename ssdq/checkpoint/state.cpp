@@ -12,7 +12,9 @@ std::string shape_of(const torch::Tensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.sizes().begin(), tensor.sizes().end(), ", "));
 }
 
-std::string list(const char* title, const std::vector<std::string>& lines, size_t most) {
+}  // namespace
+
+std::string list_lines(const char* title, const std::vector<std::string>& lines, size_t most) {
   std::string text;
   for (size_t i = 0; i < std::min(lines.size(), most); ++i) {
     text += fmt::format("\n  {}: {}", title, lines[i]);
@@ -22,8 +24,6 @@ std::string list(const char* title, const std::vector<std::string>& lines, size_
   }
   return text;
 }
-
-}  // namespace
 
 std::string describe_differences(const State& expected, const State& found, int most) {
   const std::map<std::string, torch::Tensor> wanted(expected.begin(), expected.end());
@@ -50,8 +50,8 @@ std::string describe_differences(const State& expected, const State& found, int 
   }
   const auto limit = static_cast<size_t>(std::max(most, 0));
   return fmt::format("{} tensors missing, {} of another shape, {} unknown{}{}{}", missing.size(),
-                     reshaped.size(), unknown.size(), list("missing", missing, limit),
-                     list("shape", reshaped, limit), list("unknown", unknown, limit));
+                     reshaped.size(), unknown.size(), list_lines("missing", missing, limit),
+                     list_lines("shape", reshaped, limit), list_lines("unknown", unknown, limit));
 }
 
 }  // namespace ssdq

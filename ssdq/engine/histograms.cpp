@@ -129,15 +129,32 @@ class InputsUnquantized {
       }
     }
   }
-  void restore() const {
+  ~InputsUnquantized() {
     for (const auto& [quantizer, mode] : modes_) {
       quantizer->set_mode(mode);
     }
   }
+  InputsUnquantized(const InputsUnquantized&) = delete;
+  InputsUnquantized& operator=(const InputsUnquantized&) = delete;
 
  private:
   std::vector<std::pair<QuantizerPtr, QuantizerMode>> modes_;
 };
+
+void take_samples(Detector& detector, const Experiment& experiment, const Dataset& dataset,
+                  int images, std::vector<Probe>& probes) {
+  const InputsUnquantized unquantized(*detector);
+  for (int64_t i = 0; i < std::min<int64_t>(images, dataset.size()); ++i) {
+    detector->run(image_of(dataset.record(i), experiment),
+                  [&](NodeId id, const torch::Tensor& output) {
+                    for (Probe& probe : probes) {
+                      for (const NodeId source : probe.sources) {
+                        if (source == id) take_samples(output, probe.samples);
+                      }
+                    }
+                  });
+  }
+}
 
 // "backbone.3.input_quantizer_1" -> "backbone.3.input_1".
 std::string picture_name(std::string name) {
@@ -176,18 +193,7 @@ int write_input_histograms(Detector& detector, const Experiment& experiment, con
   const bool was_training = detector->is_training();
   detector->eval();
   std::vector<Probe> probes = probes_of(detector);
-  const InputsUnquantized unquantized(*detector);
-  for (int64_t i = 0; i < std::min<int64_t>(images, dataset.size()); ++i) {
-    detector->run(image_of(dataset.record(i), experiment),
-                  [&](NodeId id, const torch::Tensor& output) {
-                    for (Probe& probe : probes) {
-                      for (const NodeId source : probe.sources) {
-                        if (source == id) take_samples(output, probe.samples);
-                      }
-                    }
-                  });
-  }
-  unquantized.restore();
+  take_samples(detector, experiment, dataset, images, probes);
   make_directories(folder);
   for (const Probe& probe : probes) {
     write_image(folder + "/" + picture_name(probe.quantizer.name) + ".png",

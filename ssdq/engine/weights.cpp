@@ -93,11 +93,16 @@ LoadedWeights load_weights(Detector& detector, const std::string& path) {
   for (const auto& one : quantizers_of(*detector)) {
     one.quantizer->set_bits(one.quantizer->spec().bits);
   }
-  const auto names = checkpoint.extra.find("class_names");
-  if (names != checkpoint.extra.end()) {
-    loaded.class_names = split(names->second, '\n');
-  }
+  loaded.class_names = class_names(checkpoint);
   return loaded;
+}
+
+void load_weights_and_ranges(Detector& detector, const Experiment& experiment,
+                             const std::string& path) {
+  const auto unset = owners_of(*detector, load_weights(detector, path).missing_tensors);
+  if (!unset.empty()) {
+    calibrate_for_evaluation(detector, experiment, unset, path);
+  }
 }
 
 std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment) {
@@ -137,11 +142,8 @@ void load_for_evaluation(Detector& detector, const Experiment& experiment, const
         "the override `MODEL.WEIGHTS FILE`",
         experiment.config.output_dir);
   }
-  const auto unset = owners_of(*detector, load_weights(detector, path).missing_tensors);
+  load_weights_and_ranges(detector, experiment, path);
   log_info("evaluating {}", path);
-  if (!unset.empty()) {
-    calibrate_for_evaluation(detector, experiment, unset, path);
-  }
 }
 
 }  // namespace ssdq

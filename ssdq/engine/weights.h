@@ -19,16 +19,21 @@ struct LoadedWeights {
 // and shapes, or saying that the file's model is quantized and the detector is not.
 LoadedWeights load_weights(Detector& detector, const std::string& path);
 
+// load_weights for a network that is not trained further: quantizers for which the file has no
+// ranges get them from CALIBRATION_BATCHES of DATASETS.TRAIN (post-training quantization). Throws
+// ConfigError when ranges are missing and there are none of these.
+void load_weights_and_ranges(Detector& detector, const Experiment& experiment,
+                             const std::string& path);
+
 // Loads MODEL.WEIGHTS, else the backbone's tensors of MODEL.BACKBONE.WEIGHTS (a detector of any
 // system that is read, or a classifier, which has no extra levels) when PRETRAINED, else
 // leaves the random initialisation; the log says which. Returns the tensors of quantizers' state
 // that were not loaded. Throws Error as load_weights, also when the file is missing.
 std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment);
 
-// For --eval-only: MODEL.WEIGHTS of the command line, else the newest checkpoint in OUTPUT_DIR,
-// else MODEL.WEIGHTS of the file. Quantizers for which the file has no ranges get them from
-// CALIBRATION_BATCHES of DATASETS.TRAIN (post-training quantization). Throws ConfigError when there
-// are no weights, or ranges are missing and CALIBRATION_BATCHES is 0.
+// load_weights_and_ranges for --eval-only: of MODEL.WEIGHTS of the command line, else of the newest
+// checkpoint in OUTPUT_DIR, else of MODEL.WEIGHTS of the file. Throws ConfigError when there are
+// no weights.
 void load_for_evaluation(Detector& detector, const Experiment& experiment, const Origins& origins);
 
 }  // namespace ssdq

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ssdq/checkpoint/state.h"
 #include "ssdq/importing/import_state.h"
 #include "ssdq/utils/error.h"
 
@@ -9,17 +10,6 @@ namespace ssdq {
 namespace {
 
 constexpr size_t kShown = 10;
-
-std::string lines(const char* title, const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    text += fmt::format("\n  {}: {}", title, names[i]);
-  }
-  if (names.size() > kShown) {
-    text += fmt::format("\n  {}: {} more", title, names.size() - kShown);
-  }
-  return text;
-}
 
 bool any_starts_with(const std::vector<std::string>& names, const std::string& prefix) {
   return std::any_of(names.begin(), names.end(),
@@ -46,9 +36,11 @@ std::string describe(const ImportReport& report) {
       "{} tensors matched, {} missing, {} unexpected, {} of another shape, {} reset, {} unused",
       report.matched.size(), report.missing.size() + report.allowed.size(),
       report.unexpected.size(), report.reshaped.size(), report.reset.size(), report.unused.size());
-  text += lines("missing", report.missing) + lines("missing, allowed", report.allowed);
-  text += lines("unexpected", report.unexpected) + lines("shape", report.reshaped);
-  return text + lines("reset", report.reset);
+  text += list_lines("missing", report.missing, kShown) +
+          list_lines("missing, allowed", report.allowed, kShown);
+  text += list_lines("unexpected", report.unexpected, kShown) +
+          list_lines("shape", report.reshaped, kShown);
+  return text + list_lines("reset", report.reset, kShown);
 }
 
 void check_complete(const ImportedState& imported, const std::string& path) {
