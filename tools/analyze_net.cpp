@@ -3,7 +3,7 @@
 
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/model_cost.h"
@@ -31,7 +31,7 @@ po::options_description describe(Arguments& arguments) {
   po::options_description options("options");
   auto add = options.add_options();
   add("help,h", po::bool_switch(&arguments.help), "this text");
-  add("config-file", po::value(&arguments.config_file), "YAML configuration");
+  add("config-file", po::value<std::string>(), "YAML configuration");
   add("compare", po::value(&arguments.compare), "a second one to set beside it");
   add("measure", po::value(&arguments.runs),
       "milliseconds of each node: the median of this many "
@@ -62,20 +62,12 @@ std::string report(const Arguments& arguments, const std::vector<std::string>& o
 int run(int argc, char** argv) {
   Arguments arguments;
   const auto options = describe(arguments);
-  const auto line = ssdq::split_overrides(argc, argv, {"--config-file", "--compare", "--measure"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
-    po::notify(given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto line = parse_arguments(argc, argv, options);
   if (arguments.help) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
-  SSDQ_CHECK_CONFIG(!arguments.config_file.empty(),
-                    "--config-file is missing; expected a YAML file; see --help");
+  arguments.config_file = required_config(line.given);
   SSDQ_CHECK_CONFIG(!arguments.json || !arguments.markdown,
                     "--json and --markdown were both given; expected one of them");
   std::cout << report(arguments, line.overrides);

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/paths.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/data/catalog.h"
@@ -49,32 +49,23 @@ Arguments parse(int argc, char** argv) {
   po::options_description options("options");
   auto add = options.add_options();
   add("help,h", po::bool_switch(&arguments.help), "this text");
-  add("config-file", po::value(&arguments.config_file), "YAML configuration");
+  add("config-file", po::value<std::string>(), "YAML configuration");
   add("split", po::value(&arguments.split), "train (default) or test: whose boxes");
   add("clusters", po::value(&arguments.clusters.clusters),
       "clusters of shapes; default: default boxes at a location of all levels together");
   add("seed", po::value(&arguments.clusters.seed), "of the clusters' starts; default 0");
   add("plot", po::value(&arguments.plot), "draw widths and heights to this .png or .jpg");
   add("json", po::bool_switch(&arguments.json), "print JSON");
-  const auto line = ssdq::split_overrides(
-      argc, argv, {"--config-file", "--split", "--clusters", "--seed", "--plot"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
-    po::notify(given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto line = parse_arguments(argc, argv, options);
   if (arguments.help) {
     std::cout << kHelp << options;
     return arguments;
   }
   arguments.overrides = line.overrides;
-  SSDQ_CHECK_CONFIG(!arguments.config_file.empty(),
-                    "--config-file is missing; expected a YAML file; see --help");
+  arguments.config_file = required_config(line.given);
   SSDQ_CHECK_CONFIG(arguments.split == "train" || arguments.split == "test",
                     "--split is '{}'; expected train or test", arguments.split);
-  SSDQ_CHECK_CONFIG(given.count("clusters") == 0 || arguments.clusters.clusters > 0,
+  SSDQ_CHECK_CONFIG(line.given.count("clusters") == 0 || arguments.clusters.clusters > 0,
                     "--clusters is {}; expected a number above 0", arguments.clusters.clusters);
   return arguments;
 }

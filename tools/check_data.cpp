@@ -1,13 +1,12 @@
 #include <fstream>
 #include <iostream>
-#include <set>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/data/check.h"
 #include "ssdq/utils/error.h"
@@ -69,18 +68,7 @@ Arguments parse(int argc, char** argv) {
   all.add(visible).add_options()("names", po::value(&arguments.names));
   po::positional_options_description positional;
   positional.add("names", -1);
-  po::variables_map values;
-  std::set<std::string> with_values;
-  for (const auto& option : visible.options()) {
-    if (option->semantic()->max_tokens() > 0) {
-      with_values.insert("--" + option->long_name());
-    }
-  }
-  const auto line = ssdq::split_overrides(argc, argv, with_values);
-  po::store(po::command_line_parser(line.options).options(all).positional(positional).run(),
-            values);
-  arguments.overrides = line.overrides;
-  po::notify(values);
+  arguments.overrides = parse_arguments(argc, argv, all, positional).overrides;
   if (arguments.help) {
     print_help(visible);
   }
@@ -158,9 +146,6 @@ int main(int argc, char** argv) {
   try {
     const Arguments arguments = parse(argc, argv);
     return arguments.help ? kClean : run(arguments);
-  } catch (const po::error& error) {
-    std::cerr << "check_data: " << error.what() << "; see --help\n";
-    return kUsage;
   } catch (const ssdq::ConfigError& error) {
     std::cerr << "check_data: " << error.what() << "\n";
     return kUsage;

@@ -4,7 +4,7 @@
 
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/engine/demo.h"
 #include "ssdq/engine/launch.h"
@@ -40,23 +40,14 @@ po::options_description describe() {
 
 int run(int argc, char** argv) {
   const auto options = describe();
-  const auto line = ssdq::split_overrides(
-      argc, argv, {"--config-file", "--weights", "--output", "--score-threshold", "--input"});
   po::positional_options_description positional;
   positional.add("input", -1);
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).positional(positional).run(),
-              given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto [given, overrides] = parse_arguments(argc, argv, options, positional);
   if (given.count("help") != 0) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
-  SSDQ_CHECK_CONFIG(given.count("config-file") != 0,
-                    "--config-file is missing; expected a YAML file; see --help");
+  const auto config_file = required_config(given);
   ssdq::DemoOptions demo;
   demo.output_dir = given["output"].as<std::string>();
   demo.score_threshold = given["score-threshold"].as<float>();
@@ -67,7 +58,7 @@ int run(int argc, char** argv) {
   if (given.count("input") != 0) {
     demo.inputs = given["input"].as<std::vector<std::string>>();
   }
-  const auto loaded = ssdq::load_config(given["config-file"].as<std::string>(), line.overrides);
+  const auto loaded = ssdq::load_config(config_file, overrides);
   auto registries = ssdq::builtin_registries();
   return ssdq::run_demo(loaded, demo, registries);
 }

@@ -6,12 +6,11 @@
 
 #include <boost/program_options.hpp>
 
+#include "arguments.h"
 #include "ssdq/checkpoint/checkpoint.h"
-#include "ssdq/config/overrides.h"
 #include "ssdq/config/paths.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/config/validate.h"
-#include "ssdq/engine/calibration.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/registries.h"
@@ -57,12 +56,6 @@ po::options_description describe() {
   return options;
 }
 
-std::string required(const po::variables_map& given, const char* name, const char* expected) {
-  SSDQ_CHECK_CONFIG(given.count(name) != 0, "--{} is missing; expected {}; see --help", name,
-                    expected);
-  return given[name].as<std::string>();
-}
-
 ssdq::ExportOptions export_options(const po::variables_map& given) {
   ssdq::ExportOptions options;
   options.onnx.heads = ssdq::parse_onnx_heads(given["outputs"].as<std::string>());
@@ -90,18 +83,7 @@ ssdq::ExportOptions export_options(const po::variables_map& given) {
 // In evaluation mode. Ranges that the file lacks come from training images, as with --eval-only.
 ssdq::Detector load_detector(const ssdq::Experiment& experiment, const std::string& weights) {
   auto detector = ssdq::build_detector(experiment);
-  const auto loaded = ssdq::load_weights(detector, weights);
-  const auto unset = ssdq::owners_of(*detector, loaded.missing_tensors);
-  if (!unset.empty()) {
-    const int batches = experiment.config.quantization.calibration_batches;
-    const auto& names = experiment.config.datasets.train;
-    SSDQ_CHECK_CONFIG(batches > 0 && !names.empty(),
-                      "{}: has no ranges for {} quantizers; export a quantized training, or set "
-                      "QUANTIZATION.CALIBRATION_BATCHES and DATASETS.TRAIN",
-                      weights, unset.size());
-    const auto dataset = ssdq::open_datasets(experiment, names, /*training=*/true);
-    ssdq::calibrate(*detector, experiment, *dataset, unset, batches);
-  }
+  ssdq::load_weights_and_ranges(detector, experiment, weights);
   detector->to(torch::kCPU);
   detector->eval();
   return detector;
@@ -119,10 +101,7 @@ ssdq::ExportModel load_model(const ssdq::LoadedConfig& loaded, const std::string
   model.state = ssdq::inference_weights(checkpoint);
   model.weights_file = weights;
   model.detector = [registries, experiment, weights] { return load_detector(experiment, weights); };
-  const auto names = checkpoint.extra.find("class_names");
-  if (names != checkpoint.extra.end()) {
-    model.class_names = ssdq::split(names->second, '\n');
-  }
+  model.class_names = ssdq::class_names(checkpoint);
   return model;
 }
 
@@ -142,30 +121,20 @@ std::vector<std::string> output_files(const std::string& output, const ssdq::Exp
 
 int run(int argc, char** argv) {
   const auto options = describe();
-  const auto line = ssdq::split_overrides(
-      argc, argv,
-      {"--config-file", "--weights", "--format", "--output", "--outputs", "--opset", "--ir-version",
-       "--static-batch", "--endian", "--fixed-point"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).run(), given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto [given, overrides] = parse_arguments(argc, argv, options);
   if (given.count("help") != 0) {
     print_help(options);
     return ssdq::kExitOk;
   }
-  const auto config_file = required(given, "config-file", "a YAML file");
+  const auto config_file = required_config(given);
   const auto& format = ssdq::find_export_format(required(given, "format", "the name of a format"));
   const auto output = required(given, "output", "the file to write");
   const auto export_options = ::export_options(given);
   const auto files = output_files(output, format);
   for (const auto& file : files) {
-    SSDQ_CHECK_CONFIG(given.count("force") != 0 || !fs::exists(file),
-                      "{}: exists already; add --force to replace it", file);
+    refuse_overwriting(given, file);
   }
-  const auto loaded = ssdq::load_config(config_file, line.overrides);
+  const auto loaded = ssdq::load_config(config_file, overrides);
   const auto weights = given.count("weights") != 0
                            ? given["weights"].as<std::string>()
                            : ssdq::resolve_path(loaded.config.model.weights, loaded.file);

@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
+#include "arguments.h"
 #include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
-#include "ssdq/config/overrides.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/config/validate.h"
 #include "ssdq/config/writer.h"
@@ -52,16 +52,6 @@ po::options_description describe_options() {
       "glob of tensors that shall stay random, as 'head.cls.*'; may be repeated");
   add("force", "replace the output if it exists");
   return options;
-}
-
-std::string required(const po::variables_map& given, const char* name) {
-  SSDQ_CHECK_CONFIG(given.count(name) != 0, "--{} is missing; expected a file; see --help", name);
-  return given[name].as<std::string>();
-}
-
-void refuse_overwriting(const po::variables_map& given, const std::string& output) {
-  SSDQ_CHECK_CONFIG(given.count("force") != 0 || !fs::exists(output),
-                    "{}: exists already; add --force to replace it", output);
 }
 
 std::string kib(const std::string& path) {
@@ -121,7 +111,7 @@ void print_scaling(const ssdq::ImportSource& source, const ssdq::InputConfig& in
 
 int import(const po::variables_map& given, const std::string& weights,
            const std::vector<std::string>& overrides) {
-  const auto output = required(given, "output");
+  const auto output = required(given, "output", "a file");
   SSDQ_CHECK_CONFIG(ssdq::ends_with(output, ".safetensors"),
                     "--output: {} should end in .safetensors, as checkpoints do", output);
   refuse_overwriting(given, output);
@@ -159,15 +149,7 @@ int import(const po::variables_map& given, const std::string& weights,
 
 int run(int argc, char** argv) {
   const auto options = describe_options();
-  const auto line = ssdq::split_overrides(
-      argc, argv,
-      {"--weights", "--output", "--config-file", "--source", "--allow-missing", "--reset"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).run(), given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto [given, overrides] = parse_arguments(argc, argv, options);
   if (given.count("help") != 0) {
     std::cout << kUsage << options << "\nsources:\n";
     for (const auto& source : ssdq::import_sources()) {
@@ -175,12 +157,12 @@ int run(int argc, char** argv) {
     }
     return ssdq::kExitOk;
   }
-  const auto weights = required(given, "weights");
+  const auto weights = required(given, "weights", "a file");
   if (given.count("config-file") != 0) {
-    return import(given, weights, line.overrides);
+    return import(given, weights, overrides);
   }
-  SSDQ_CHECK_CONFIG(line.overrides.empty(), "{}: a key of the configuration needs --config-file",
-                    line.overrides.empty() ? "" : line.overrides.front());
+  SSDQ_CHECK_CONFIG(overrides.empty(), "{}: a key of the configuration needs --config-file",
+                    overrides.empty() ? "" : overrides.front());
   return convert(given, weights);
 }
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/engine/histograms.h"
 #include "ssdq/engine/launch.h"
@@ -40,7 +40,7 @@ po::options_description describe(Arguments& arguments) {
   po::options_description options("options");
   auto add = options.add_options();
   add("help,h", po::bool_switch(&arguments.help), "this text");
-  add("config-file", po::value(&arguments.config_file), "YAML configuration");
+  add("config-file", po::value<std::string>(), "YAML configuration");
   add("svg", po::value(&arguments.svg), "draw the graph to this file");
   add("histograms", po::value(&arguments.histograms),
       "folder for a picture of each quantized weight; needs --weights");
@@ -51,8 +51,6 @@ po::options_description describe(Arguments& arguments) {
 }
 
 void check(const Arguments& arguments) {
-  SSDQ_CHECK_CONFIG(!arguments.config_file.empty(),
-                    "--config-file is missing; expected a YAML file; see --help");
   SSDQ_CHECK_CONFIG(arguments.histograms.empty() == arguments.weights.empty(),
                     "--histograms and --weights belong together; one of them is missing");
   SSDQ_CHECK_CONFIG(
@@ -79,19 +77,12 @@ void draw_histograms(ssdq::Detector& detector, const ssdq::Experiment& experimen
 int run(int argc, char** argv) {
   Arguments arguments;
   const auto options = describe(arguments);
-  const auto line = ssdq::split_overrides(
-      argc, argv, {"--config-file", "--svg", "--histograms", "--weights", "--images"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
-    po::notify(given);
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto line = parse_arguments(argc, argv, options);
   if (arguments.help) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
+  arguments.config_file = required_config(line.given);
   check(arguments);
   std::vector<std::string> overrides = line.overrides;
   if (!arguments.weights.empty()) {

@@ -4,7 +4,7 @@
 
 #include <boost/program_options.hpp>
 
-#include "ssdq/config/overrides.h"
+#include "arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/config/writer.h"
 #include "ssdq/engine/launch.h"
@@ -37,24 +37,12 @@ po::options_description describe() {
 
 int run(int argc, char** argv) {
   const auto options = describe();
-  const auto line = ssdq::split_overrides(argc, argv, {"--config-file"});
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(line.options).options(options).positional({}).run(), given);
-  } catch (const po::too_many_positional_options_error&) {
-    ssdq::fail_config(
-        "only options and KEY VALUE pairs are expected; a configuration is given as --config-file "
-        "FILE; see --help");
-  } catch (const po::error& error) {
-    ssdq::fail_config("{}; see --help", error.what());
-  }
+  const auto [given, overrides] = parse_arguments(argc, argv, options);
   if (given.count("help") != 0) {
     std::cout << kUsage << options;
     return ssdq::kExitOk;
   }
-  SSDQ_CHECK_CONFIG(given.count("config-file") != 0,
-                    "--config-file is missing; expected a YAML file; see --help");
-  const auto loaded = ssdq::load_config(given["config-file"].as<std::string>(), line.overrides);
+  const auto loaded = ssdq::load_config(required_config(given), overrides);
   if (given.count("print-config") != 0) {
     std::cout << ssdq::to_yaml(loaded.config);
     return ssdq::kExitOk;
