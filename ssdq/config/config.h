@@ -40,6 +40,7 @@ struct PriorsConfig {
 struct BoxHeadConfig {
   std::string name = "SSDBoxHead";
   std::string predictor = "SSDBoxPredictor";
+  std::string scores = "softmax";  // softmax, sigmoid: of the class logits
 };
 
 struct ModelConfig {
@@ -52,6 +53,8 @@ struct ModelConfig {
   double size_variance = 0.2;
   bool fine_tune = false;
   std::string weights;  // checkpoint to start from; "." means none, as in the fork
+  std::vector<std::string> allow_missing;  // globs: tensors that WEIGHTS may lack
+  std::vector<std::string> reset;          // globs: tensors that are not taken from WEIGHTS
   BackboneConfig backbone;
   PriorsConfig priors;
   BoxHeadConfig box_head;

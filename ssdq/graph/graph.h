@@ -40,7 +40,8 @@ struct Conv {
   int out_channels = 0;
   int groups = 1;  // = in_channels = out_channels for depthwise
   Size2 kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};
-  bool bias = true;  // of the convolution itself; ignored when batch_norm is set
+  bool same_padding = false;  // TensorFlow's SAME in place of `padding`
+  bool bias = true;           // of the convolution itself; ignored when batch_norm is set
   std::optional<BatchNorm> batch_norm;
   Activation activation = Activation::kLinear;
   double leaky_slope = 0.1;
