@@ -1,17 +1,11 @@
 #pragma once
 
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "ssdq/config/config.h"
 #include "ssdq/graph/graph.h"
 
 namespace ssdq {
-
-// Whether the whole of `text` is what `pattern` describes: '*' stands for any letters, none
-// included, '?' for one, others for themselves.
-bool glob_matches(std::string_view pattern, std::string_view text);
 
 // Can a quantizer be put into the node: a convolution, or an add or concat of several inputs.
 bool is_quantizable(const Node& node);

@@ -358,16 +358,5 @@ TEST(PlanQuantization, FullWidthsStayInFloat) {
   EXPECT_EQ(widths(graph, config, "backbone.1"), "2/32");
 }
 
-TEST(GlobMatches, StarsTakeAnyLettersAndQuestionMarksOne) {
-  EXPECT_TRUE(glob_matches("head.*.0", "head.cls.0"));
-  EXPECT_TRUE(glob_matches("*", ""));
-  EXPECT_TRUE(glob_matches("a*b*c", "aXbbYbc"));
-  EXPECT_TRUE(glob_matches("backbone.1?", "backbone.12"));
-  EXPECT_FALSE(glob_matches("backbone.1?", "backbone.1"));
-  EXPECT_FALSE(glob_matches("backbone.1", "backbone.12"));
-  EXPECT_FALSE(glob_matches("head.cls", "head-cls"));
-  EXPECT_FALSE(glob_matches("a*bc", "abcb"));
-}
-
 }  // namespace
 }  // namespace ssdq
