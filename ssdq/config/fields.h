@@ -60,9 +60,15 @@ void visit_fields(Visitor& v, ModelConfig& c) {
           at_least(0));
   v.field("CENTER_VARIANCE", c.center_variance, "Divisor of encoded box centres.", above(0));
   v.field("SIZE_VARIANCE", c.size_variance, "Divisor of encoded box sizes.", above(0));
-  v.field("FINE_TUNE", c.fine_tune, "Take weights alone from WEIGHTS and start at iteration 0.");
+  v.field("FINE_TUNE", c.fine_tune,
+          "Refuse to train without WEIGHTS, which are then taken alone, at iteration 0.");
   v.field("WEIGHTS", c.weights, "Checkpoint to start from; `.` or nothing means none.",
           text(TextStyle::kPath));
+  v.field("ALLOW_MISSING", c.allow_missing,
+          "Globs on tensors that may be missing in WEIGHTS when training starts.");
+  v.field("RESET", c.reset,
+          "Globs on tensors that training starts at random, not from WEIGHTS: `[head.cls.*]` for "
+          "other classes.");
   v.section("BACKBONE", c.backbone, "The network below the heads.");
   v.section("PRIORS", c.priors, "Default boxes; every list has an entry for each feature map.");
   v.section("BOX_HEAD", c.box_head, "What turns feature maps into scores and boxes.");

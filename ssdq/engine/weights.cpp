@@ -1,6 +1,7 @@
 #include "ssdq/engine/weights.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "ssdq/checkpoint/checkpointer.h"
@@ -8,6 +9,7 @@
 #include "ssdq/engine/weights_import.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/glob.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/strings.h"
 
@@ -28,10 +30,26 @@ std::vector<std::string> quantizer_state(const Detector& detector) {
   return names;
 }
 
-// Throws unless only state of quantizers is missing, whose names are returned.
+void forget(std::vector<std::string>& names, const std::function<bool(const std::string&)>& which) {
+  names.erase(std::remove_if(names.begin(), names.end(), which), names.end());
+}
+
+std::string advice(const LoadReport& report) {
+  const bool classes = std::any_of(report.mismatched.begin(), report.mismatched.end(),
+                                   [](const auto& line) { return starts_with(line, "head.cls."); });
+  return classes ? "\nto train other classes from these weights, set MODEL.RESET [head.cls.*]" : "";
+}
+
+// Throws unless only state of quantizers is missing, whose names are returned, and what the request
+// allows.
 std::vector<std::string> refuse_differences(const Detector& detector, LoadReport report,
-                                            const std::string& path) {
+                                            const std::string& path,
+                                            const WeightsRequest& request) {
   auto& missing = report.missing;
+  forget(missing, [&](const auto& name) {
+    return !is_quantizer_state(name) &&
+           (matches_any(request.allow_missing, name) || matches_any(request.reset, name));
+  });
   const auto ranges = std::stable_partition(
       missing.begin(), missing.end(), [](const auto& name) { return !is_quantizer_state(name); });
   std::vector<std::string> unset(ranges, missing.end());
@@ -44,7 +62,7 @@ std::vector<std::string> refuse_differences(const Detector& detector, LoadReport
       "{}: the file holds a quantized model ({} tensors of quantizers), but "
       "QUANTIZATION.TYPE is none; expected the QUANTIZATION section that it was trained with",
       path, report.unexpected.size());
-  SSDQ_CHECK(report.fits(), "{}", describe(report, path));
+  SSDQ_CHECK(report.fits(), "{}{}", describe(report, path), advice(report));
   return unset;
 }
 
@@ -52,17 +70,15 @@ std::vector<std::string> refuse_differences(const Detector& detector, LoadReport
 // random.
 std::vector<std::string> load_backbone(Detector& detector, const std::string& path) {
   const Checkpoint checkpoint = load_checkpoint(path);
-  const State backbone = weights_for(detector->graph(), checkpoint, path, /*backbone_only=*/true);
+  WeightsRequest request;
+  request.backbone_only = true;
+  const State backbone = weights_for(detector->graph(), checkpoint, path, request);
   const bool own = !checkpoint.weights_only || is_own_state(detector->graph(), checkpoint.model);
   auto report = load_state(*detector, backbone);
-  auto& missing = report.missing;
-  missing.erase(std::remove_if(missing.begin(), missing.end(),
-                               [&](const auto& name) {
-                                 return (!own || !starts_with(name, "backbone.")) &&
-                                        !is_quantizer_state(name);
-                               }),
-                missing.end());
-  return refuse_differences(detector, std::move(report), path);
+  forget(report.missing, [&](const auto& name) {
+    return (!own || !starts_with(name, "backbone.")) && !is_quantizer_state(name);
+  });
+  return refuse_differences(detector, std::move(report), path, request);
 }
 
 void calibrate_for_evaluation(Detector& detector, const Experiment& experiment,
@@ -82,19 +98,41 @@ void calibrate_for_evaluation(Detector& detector, const Experiment& experiment,
   calibrate(*detector, experiment, *dataset, unset, batches);
 }
 
-}  // namespace
-
-LoadedWeights load_weights(Detector& detector, const std::string& path) {
+LoadedWeights load_weights(Detector& detector, const std::string& path,
+                           const WeightsRequest& request) {
   const Checkpoint checkpoint = load_checkpoint(path);
   LoadedWeights loaded;
-  const State weights = weights_for(detector->graph(), checkpoint, path, /*backbone_only=*/false);
-  loaded.missing_tensors = refuse_differences(detector, load_state(*detector, weights), path);
+  const State weights = weights_for(detector->graph(), checkpoint, path, request);
+  loaded.missing_tensors =
+      refuse_differences(detector, load_state(*detector, weights), path, request);
   // The file's ranges may be those of other widths.
   for (const auto& one : quantizers_of(*detector)) {
     one.quantizer->set_bits(one.quantizer->spec().bits);
   }
   loaded.class_names = class_names(checkpoint);
   return loaded;
+}
+
+// A glob that names nothing is a mistake: the tensors that it should reset would be kept.
+WeightsRequest initial_request(const Detector& detector, const ModelConfig& model) {
+  for (const auto& glob : model.reset) {
+    const State tensors = state(*detector);
+    SSDQ_CHECK_CONFIG(std::any_of(tensors.begin(), tensors.end(),
+                                  [&](const auto& one) { return glob_matches(glob, one.first); }),
+                      "MODEL.RESET: '{}' matches no tensor of the network; expected a glob on "
+                      "names such as {}",
+                      glob, tensors.back().first);
+  }
+  WeightsRequest request;
+  request.allow_missing = model.allow_missing;
+  request.reset = model.reset;
+  return request;
+}
+
+}  // namespace
+
+LoadedWeights load_weights(Detector& detector, const std::string& path) {
+  return load_weights(detector, path, {});
 }
 
 void load_weights_and_ranges(Detector& detector, const Experiment& experiment,
@@ -108,10 +146,14 @@ void load_weights_and_ranges(Detector& detector, const Experiment& experiment,
 std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment) {
   const ModelConfig& model = experiment.config.model;
   if (!model.weights.empty()) {
-    auto loaded = load_weights(detector, resolve_path(model.weights, experiment.config_file));
+    auto loaded = load_weights(detector, resolve_path(model.weights, experiment.config_file),
+                               initial_request(detector, model));
     log_info("weights: {}", model.weights);
     return loaded.missing_tensors;
   }
+  SSDQ_CHECK_CONFIG(!model.fine_tune,
+                    "MODEL.FINE_TUNE is true, but MODEL.WEIGHTS names no checkpoint; expected the "
+                    "weights to start from");
   if (model.backbone.pretrained && !model.backbone.weights.empty()) {
     auto missing =
         load_backbone(detector, resolve_path(model.backbone.weights, experiment.config_file));

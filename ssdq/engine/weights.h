@@ -25,10 +25,11 @@ LoadedWeights load_weights(Detector& detector, const std::string& path);
 void load_weights_and_ranges(Detector& detector, const Experiment& experiment,
                              const std::string& path);
 
-// Loads MODEL.WEIGHTS, else the backbone's tensors of MODEL.BACKBONE.WEIGHTS (a detector of any
-// system that is read, or a classifier, which has no extra levels) when PRETRAINED, else
-// leaves the random initialisation; the log says which. Returns the tensors of quantizers' state
-// that were not loaded. Throws Error as load_weights, also when the file is missing.
+// Loads MODEL.WEIGHTS, but for what MODEL.RESET and ALLOW_MISSING leave random, else the backbone's
+// tensors of MODEL.BACKBONE.WEIGHTS (a detector of any system that is read, or a classifier, which
+// has no extra levels) when PRETRAINED, else leaves the random initialisation; the log says which.
+// Returns the tensors of quantizers' state that were not loaded. Throws Error as load_weights, also
+// when the file is missing.
 std::vector<std::string> load_initial_weights(Detector& detector, const Experiment& experiment);
 
 // load_weights_and_ranges for --eval-only: of MODEL.WEIGHTS of the command line, else of the newest

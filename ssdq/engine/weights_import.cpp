@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/glob.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/strings.h"
 
@@ -41,14 +42,20 @@ bool is_own_state(const Graph& graph, const State& state) {
 }
 
 State weights_for(const Graph& graph, const Checkpoint& checkpoint, const std::string& path,
-                  bool backbone_only) {
+                  const WeightsRequest& request) {
   State weights = inference_weights(checkpoint);
   if (!checkpoint.weights_only || is_own_state(graph, weights)) {
-    return backbone_only ? backbone_of(weights, path) : weights;
+    weights.erase(
+        std::remove_if(weights.begin(), weights.end(),
+                       [&](const auto& entry) { return matches_any(request.reset, entry.first); }),
+        weights.end());
+    return request.backbone_only ? backbone_of(weights, path) : weights;
   }
   ImportOptions options;
   options.source = source_of(weights, path).name;
-  options.backbone_only = backbone_only;
+  options.backbone_only = request.backbone_only;
+  options.allow_missing = request.allow_missing;
+  options.reset = request.reset;
   auto imported = import_state(graph, weights, options);
   check_complete(imported, path);
   log_info("weights: {} is of {} ({} tensors)", path, imported.source->summary,

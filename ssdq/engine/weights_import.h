@@ -9,11 +9,17 @@
 
 namespace ssdq {
 
+// Which tensors of a checkpoint are asked for.
+struct WeightsRequest {
+  bool backbone_only = false;              // of a classifier those that it has
+  std::vector<std::string> allow_missing;  // globs
+  std::vector<std::string> reset;          // globs: left out
+};
+
 // The checkpoint's weights for a detector of that graph: its own as they are, another system's
-// brought into SSDQ's names and form, strictly, with a line in the log. `backbone_only` asks for
-// the backbone's tensors alone, of a classifier for those that it has. Throws Error.
+// brought into SSDQ's names and form, strictly, with a line in the log. Throws Error.
 State weights_for(const Graph& graph, const Checkpoint& checkpoint, const std::string& path,
-                  bool backbone_only);
+                  const WeightsRequest& request);
 
 // Whether some tensor bears a name of the network.
 bool is_own_state(const Graph& graph, const State& state);
