@@ -73,8 +73,7 @@ void print_tensors(const ssdq::State& tensors) {
 
 // Lists the file and, with an output, converts it.
 int convert(const po::variables_map& given, const std::string& weights) {
-  const bool pytorch = ssdq::is_pytorch_file(weights);
-  const auto file = pytorch ? ssdq::read_pytorch(weights) : ssdq::read_safetensors(weights);
+  const auto file = ssdq::read_tensor_file(weights);
   print_tensors(file.tensors);
   if (given.count("output") == 0) {
     return ssdq::kExitOk;

@@ -8,7 +8,6 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/strings.h"
@@ -127,13 +126,11 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
 }
 
 Checkpoint load_checkpoint(const std::string& path) {
-  return is_pytorch_file(path) ? from_foreign_file(read_pytorch(path))
-                               : from_file(path, read_safetensors(path));
+  return from_file(path, read_tensor_file(path));
 }
 
 Checkpoint inspect_checkpoint(const std::string& path) {
-  return is_pytorch_file(path) ? from_foreign_file(read_pytorch_header(path))
-                               : from_file(path, read_safetensors_header(path));
+  return from_file(path, read_tensor_file_header(path));
 }
 
 torch::Tensor rng_state() {

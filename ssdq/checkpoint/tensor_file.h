@@ -13,4 +13,10 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
+// Reads a file of any kind that SSDQ knows, by its start or by its name. Throws Error.
+TensorFile read_tensor_file(const std::string& path);
+
+// As read_tensor_file, but the tensors may be on the meta device, with shape and type only.
+TensorFile read_tensor_file_header(const std::string& path);
+
 }  // namespace ssdq

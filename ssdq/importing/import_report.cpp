@@ -24,7 +24,8 @@ std::string advice(const ImportedState& imported) {
            "the extra levels to be missing";
   }
   if (report.missing.empty() && any_starts_with(report.reshaped, "head.cls.")) {
-    return "; for another number of classes re-initialise the class heads (reset 'head.cls.*')";
+    return "; for another number of classes re-initialise the class heads (reset 'head.cls.*': "
+           "--reset or MODEL.RESET)";
   }
   return "";
 }

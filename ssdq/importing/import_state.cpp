@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include "ssdq/checkpoint/darknet_file.h"
 #include "ssdq/importing/adapt.h"
+#include "ssdq/importing/darknet.h"
 #include "ssdq/importing/graph_parts.h"
-#include "ssdq/quantization/policy_match.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/glob.h"
 #include "ssdq/utils/strings.h"
 
 namespace ssdq {
@@ -21,11 +23,6 @@ using Dims = std::vector<int64_t>;
 const std::vector<std::string> kHeads = {"*head*", "conf.*", "loc.*"};
 
 std::string shape_text(const Dims& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-bool matches_any(const std::vector<std::string>& globs, const std::string& name) {
-  return std::any_of(globs.begin(), globs.end(),
-                     [&](const auto& glob) { return glob_matches(glob, name); });
-}
 
 // Takes the tensors node by node and keeps account of them.
 class Importer {
@@ -249,6 +246,11 @@ class Importer {
 }  // namespace
 
 ImportedState import_state(const Graph& graph, const State& file, const ImportOptions& options) {
+  if (file.size() == 1 && file.front().first == kDarknetValues) {
+    ImportOptions darknet = options;
+    darknet.source = detect_source(file).name;
+    return Importer(graph, name_darknet_values(graph, file, options.backbone_only), darknet).run();
+  }
   return Importer(graph, file, options).run();
 }
 

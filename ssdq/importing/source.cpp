@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ssdq/checkpoint/darknet_file.h"
 #include "ssdq/importing/name_maps.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/strings.h"
@@ -14,6 +15,7 @@ constexpr double kTorchvisionEps = 1e-3;  // of MobileNetV3, as of TensorFlow's 
 const InputScaling kCaffe{{123, 117, 104}, {1, 1, 1}};
 const InputScaling kSymmetric{{127, 127, 127}, {128, 128, 128}};
 const InputScaling kHalf{{127.5, 127.5, 127.5}, {127.5, 127.5, 127.5}};
+const InputScaling kUnit{{0, 0, 0}, {255, 255, 255}};
 const InputScaling kImageNet{{123.675, 116.28, 103.53}, {58.395, 57.12, 57.375}};
 const std::vector<std::string> kFullyConnected = {"classifier.*", "fc.*", "layer4.*"};
 
@@ -23,6 +25,15 @@ std::vector<ImportSource> detectors() {
        "bare weights under SSDQ's own names",
        {{{"head.cls.0.weight"}}, {{"head.cls.0.pw.weight"}}},
        map_own_names},
+      {"darknet",
+       "darknet's .weights, a network of the same cfg",
+       {{{kDarknetValues}}},
+       map_own_names,
+       true,
+       false,
+       1e-5,
+       {},
+       kUnit},
       {"lufficc-vgg",
        "lufficc/SSD, VGG-16 of 300 or 512 pixels",
        {{{"backbone.vgg.0.weight"}}},

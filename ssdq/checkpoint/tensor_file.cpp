@@ -1,0 +1,21 @@
+#include "ssdq/checkpoint/tensor_file.h"
+
+#include "ssdq/checkpoint/darknet_file.h"
+#include "ssdq/checkpoint/pytorch_file.h"
+#include "ssdq/checkpoint/safetensors.h"
+
+namespace ssdq {
+
+TensorFile read_tensor_file(const std::string& path) {
+  return is_darknet_file(path)   ? read_darknet(path)
+         : is_pytorch_file(path) ? read_pytorch(path)
+                                 : read_safetensors(path);
+}
+
+TensorFile read_tensor_file_header(const std::string& path) {
+  return is_darknet_file(path)   ? read_darknet(path)
+         : is_pytorch_file(path) ? read_pytorch_header(path)
+                                 : read_safetensors_header(path);
+}
+
+}  // namespace ssdq
