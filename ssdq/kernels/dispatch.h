@@ -8,6 +8,8 @@
 
 namespace ssdq {
 
+inline constexpr int64_t kChunk = 32768;  // numbers handed to a kernel at once
+
 // Whether there are kernels for where this tensor lies and for its type.
 inline bool is_fused(const torch::Tensor& x) {
   return x.device().is_cpu() &&

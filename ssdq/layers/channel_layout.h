@@ -8,6 +8,8 @@
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include "ssdq/kernels/dispatch.h"
+
 namespace ssdq {
 
 // A map [N, C, H, W] in channels-last memory as the kernels of columns take it: rows of numbers,
@@ -15,7 +17,7 @@ namespace ssdq {
 class ChannelLayout {
  public:
   explicit ChannelLayout(const torch::Tensor& x) : numbers_(x.numel()), channels_(x.size(1)) {
-    constexpr int64_t kVector = 16, kLeastWidth = 64, kChunk = 32768;
+    constexpr int64_t kVector = 16, kLeastWidth = 64;
     pixels_per_row_ = kVector / std::gcd(kVector, channels_);
     pixels_per_row_ *= std::max<int64_t>(1, kLeastWidth / (pixels_per_row_ * channels_));
     width_ = pixels_per_row_ * channels_;

@@ -16,8 +16,6 @@ namespace ssdq {
 // What the functions of fake_quantize.h share: cutting a tensor into rows and chunks for the
 // kernels, and the shapes that LibTorch's operators want instead.
 
-inline constexpr int64_t kChunk = 32768;  // numbers handed to a kernel at once
-
 // A dense tensor in memory order, cut into the rows that have their own parameters.
 struct Rows {
   int64_t count = 1, length = 0;

@@ -3,34 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
-#include <c10/util/BFloat16.h>
 #include <gtest/gtest.h>
+
+#include "tests/kernels/typed_numbers.h"
 
 namespace ssdq {
 namespace {
 
-float to_float(float x) { return x; }
-float to_float(uint16_t x) {
-  return static_cast<float>(c10::BFloat16(x, c10::BFloat16::from_bits()));
-}
-void assign(float& to, float x) { to = x; }
-void assign(uint16_t& to, float x) { to = c10::BFloat16(x).x; }
-
-const TypedKernels<float>& typed(const Kernels& kernels, float) { return kernels.f32; }
-const TypedKernels<uint16_t>& typed(const Kernels& kernels, uint16_t) { return kernels.bf16; }
-
 template <typename T>
-std::vector<T> numbers(int64_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.5F, 2);
-  std::vector<T> result(static_cast<size_t>(count));
-  for (T& number : result) {
-    assign(number, normal(generator));
-  }
-  return result;
+std::vector<T> shifted_numbers(int64_t count, unsigned seed) {
+  return numbers<T>(count, seed, 2, 0.5F);
 }
 
 struct Extent {
@@ -63,11 +47,11 @@ struct Example {
   Columns columns;
 
   Example(Extent extent, float low, float high, bool has_code)
-      : scale(numbers<float>(extent.width, 1)),
-        shift(numbers<float>(extent.width, 2)),
-        mean(numbers<float>(extent.width, 3)),
-        slope(numbers<float>(extent.width, 4)),
-        constant(numbers<float>(extent.width, 5)),
+      : scale(shifted_numbers<float>(extent.width, 1)),
+        shift(shifted_numbers<float>(extent.width, 2)),
+        mean(shifted_numbers<float>(extent.width, 3)),
+        slope(shifted_numbers<float>(extent.width, 4)),
+        constant(shifted_numbers<float>(extent.width, 5)),
         columns{extent.n,
                 extent.width,
                 scale.data(),
@@ -113,13 +97,13 @@ void for_each_case(Test test) {
 
 TEST(ColumnKernels, SumMomentsAboutThePivotAndFindExtremes) {
   for_each_case([](const Kernels& kernels, const Example& e, auto type) {
-    const auto x = numbers<decltype(type)>(e.columns.n, 6);
+    const auto x = shifted_numbers<decltype(type)>(e.columns.n, 6);
     const auto width = static_cast<size_t>(e.columns.width);
     std::vector<double> sum(width, 1), squares(width, 2), expected(width, 1), expected_sq(width, 2);
     std::vector<float> min(width, 1e9F), max(width, -1e9F), least = min, most = max;
-    typed(kernels, type)
-        .column_moments(x.data(), e.columns.n, e.columns.width,
-                        {e.mean.data(), sum.data(), squares.data(), min.data(), max.data()});
+    typed<decltype(type)>(kernels).column_moments(
+        x.data(), e.columns.n, e.columns.width,
+        {e.mean.data(), sum.data(), squares.data(), min.data(), max.data()});
     for (size_t i = 0; i < x.size(); ++i) {
       const double v = static_cast<double>(to_float(x[i])) - static_cast<double>(e.mean[i % width]);
       expected[i % width] += v;
@@ -138,17 +122,16 @@ TEST(ColumnKernels, SumMomentsAboutThePivotAndFindExtremes) {
 
 TEST(ColumnKernels, ScaleShiftClampAndQuantize) {
   for_each_case([](const Kernels& kernels, const Example& e, auto type) {
-    const auto x = numbers<decltype(type)>(e.columns.n, 6);
+    const auto x = shifted_numbers<decltype(type)>(e.columns.n, 6);
     auto y = x;
-    typed(kernels, type).column_affine(x.data(), y.data(), e.columns);
+    typed<decltype(type)>(kernels).column_affine(x.data(), y.data(), e.columns);
     for (size_t i = 0; i < x.size(); ++i) {
       const size_t c = i % static_cast<size_t>(e.columns.width);
       const float a = e.activated(to_float(x[i]), c);
       const float clamped = std::fmin(std::fmax(e.position(a), e.code.low), e.code.high);
-      auto expected = x[i];
-      assign(expected, e.columns.code == nullptr
-                           ? a
-                           : std::nearbyint(clamped) * e.code.out_step + e.code.offset);
+      const auto expected = from_float<decltype(type)>(
+          e.columns.code == nullptr ? a
+                                    : std::nearbyint(clamped) * e.code.out_step + e.code.offset);
       ASSERT_EQ(to_float(y[i]), to_float(expected)) << "number " << i;
     }
   });
@@ -156,15 +139,14 @@ TEST(ColumnKernels, ScaleShiftClampAndQuantize) {
 
 TEST(ColumnKernels, SumTheGradientsThatPass) {
   for_each_case([](const Kernels& kernels, const Example& e, auto type) {
-    const auto x = numbers<decltype(type)>(e.columns.n, 6),
-               g = numbers<decltype(type)>(e.columns.n, 7);
+    const auto x = shifted_numbers<decltype(type)>(e.columns.n, 6),
+               g = shifted_numbers<decltype(type)>(e.columns.n, 7);
     const auto width = static_cast<size_t>(e.columns.width);
     std::vector<double> sum(width), product(width), expected(width), expected_product(width),
         magnitude(width, 1e-3);
-    typed(kernels, type)
-        .column_gradient_sums(x.data(), g.data(), e.columns,
-                              {e.mean.data(), sum.data(), product.data()}, CodeGradient::kNone,
-                              kSlope);
+    typed<decltype(type)>(kernels).column_gradient_sums(x.data(), g.data(), e.columns,
+                                                        {e.mean.data(), sum.data(), product.data()},
+                                                        CodeGradient::kNone, kSlope);
     for (size_t i = 0; i < x.size(); ++i) {
       const size_t c = i % width;
       const double up = e.passing(to_float(x[i]), to_float(g[i]), c);
@@ -185,8 +167,8 @@ TEST(ColumnKernels, SumTheGradientsOfTheCode) {
     if (e.columns.code == nullptr) {
       return;
     }
-    const auto x = numbers<decltype(type)>(e.columns.n, 6),
-               g = numbers<decltype(type)>(e.columns.n, 7);
+    const auto x = shifted_numbers<decltype(type)>(e.columns.n, 6),
+               g = shifted_numbers<decltype(type)>(e.columns.n, 7);
     const auto width = static_cast<size_t>(e.columns.width);
     double above = 0, below = 0, step = 0, offset = 0, magnitude = 1e-3;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -203,9 +185,8 @@ TEST(ColumnKernels, SumTheGradientsOfTheCode) {
     }
     std::vector<double> sum(width), product(width);
     const auto sums = [&](CodeGradient rule) {
-      return typed(kernels, type)
-          .column_gradient_sums(x.data(), g.data(), e.columns,
-                                {e.mean.data(), sum.data(), product.data()}, rule, kSlope);
+      return typed<decltype(type)>(kernels).column_gradient_sums(
+          x.data(), g.data(), e.columns, {e.mean.data(), sum.data(), product.data()}, rule, kSlope);
     };
     const CodeSums clip = sums(CodeGradient::kClip), learned = sums(CodeGradient::kStep);
     EXPECT_NEAR(clip.first, above, 1e-5 * magnitude);
@@ -217,18 +198,17 @@ TEST(ColumnKernels, SumTheGradientsOfTheCode) {
 
 TEST(ColumnKernels, GiveTheGradientOfEachNumber) {
   for_each_case([](const Kernels& kernels, const Example& e, auto type) {
-    const auto x = numbers<decltype(type)>(e.columns.n, 6),
-               g = numbers<decltype(type)>(e.columns.n, 7);
+    const auto x = shifted_numbers<decltype(type)>(e.columns.n, 6),
+               g = shifted_numbers<decltype(type)>(e.columns.n, 7);
     auto gx = x;
-    typed(kernels, type)
-        .column_gradient(x.data(), g.data(), gx.data(), e.columns,
-                         {e.mean.data(), e.slope.data(), e.constant.data()}, kSlope);
+    typed<decltype(type)>(kernels).column_gradient(
+        x.data(), g.data(), gx.data(), e.columns,
+        {e.mean.data(), e.slope.data(), e.constant.data()}, kSlope);
     for (size_t i = 0; i < x.size(); ++i) {
       const size_t c = i % static_cast<size_t>(e.columns.width);
       const auto up = static_cast<float>(e.passing(to_float(x[i]), to_float(g[i]), c));
-      auto expected = x[i];
-      assign(expected,
-             up * e.scale[c] + ((to_float(x[i]) - e.mean[c]) * e.slope[c] + e.constant[c]));
+      const auto expected = from_float<decltype(type)>(
+          up * e.scale[c] + ((to_float(x[i]) - e.mean[c]) * e.slope[c] + e.constant[c]));
       ASSERT_EQ(to_float(gx[i]), to_float(expected)) << "number " << i;
     }
   });

@@ -3,44 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <string>
-#include <type_traits>
 #include <vector>
 
-#include <c10/util/BFloat16.h>
 #include <gtest/gtest.h>
+
+#include "tests/kernels/typed_numbers.h"
 
 namespace ssdq {
 namespace {
 
 // Lengths around the vector lengths, and over the block in which sums stay in float.
 const std::vector<int64_t> kLengths = {1, 7, 8, 15, 16, 17, 31, 33, 100, 1500};
-
-float to_float(float x) { return x; }
-float to_float(uint16_t x) {
-  return static_cast<float>(c10::BFloat16(x, c10::BFloat16::from_bits()));
-}
-
-template <typename T>
-T from_float(float x) {
-  if constexpr (std::is_same_v<T, float>) {
-    return x;
-  } else {
-    return c10::BFloat16(x).x;
-  }
-}
-
-template <typename T>
-std::vector<T> numbers(int64_t count, unsigned seed, float spread = 3) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0, spread);
-  std::vector<T> result;
-  for (int64_t i = 0; i < count; ++i) {
-    result.push_back(from_float<T>(normal(generator)));
-  }
-  return result;
-}
 
 std::vector<uint8_t> mask(int64_t count) { return std::vector<uint8_t>((count + 15) / 16 * 2); }
 
@@ -56,15 +30,6 @@ AffineRow example() {
   row.inside_high = 6;
   row.out_step = 0.5F;
   return row;
-}
-
-template <typename T>
-const TypedKernels<T>& typed(const Kernels& kernels) {
-  if constexpr (std::is_same_v<T, float>) {
-    return kernels.f32;
-  } else {
-    return kernels.bf16;
-  }
 }
 
 TEST(Kernels, AreEachCompiledForTheirInstructionSet) {
