@@ -48,11 +48,11 @@ PlainConv fold(const FloatTensors& tensors, const std::string& name, const Batch
   return folded;
 }
 
-std::vector<OnnxAttribute> attributes_of(const Conv& conv) {
-  const auto [top, left] = std::pair(conv.padding.height, conv.padding.width);
+std::vector<OnnxAttribute> attributes_of(const Conv& conv, Size2 map) {
+  const auto [before, after] = padding_of(conv, map);
   return {OnnxAttribute::integers("kernel_shape", {conv.kernel.height, conv.kernel.width}),
           OnnxAttribute::integers("strides", {conv.stride.height, conv.stride.width}),
-          OnnxAttribute::integers("pads", {top, left, top, left}),
+          OnnxAttribute::integers("pads", {before.height, before.width, after.height, after.width}),
           OnnxAttribute::integers("dilations", {conv.dilation.height, conv.dilation.width}),
           OnnxAttribute::integer("group", conv.groups)};
 }
@@ -103,7 +103,8 @@ class GraphWriter {
         inputs.push_back(constant(name() + ".bias"));
       }
     }
-    const auto y = onnx_.node("Conv", name(), std::move(inputs), attributes_of(conv));
+    const auto y =
+        onnx_.node("Conv", name(), std::move(inputs), attributes_of(conv, in_shape().size));
     return activated(y, conv.activation, conv.leaky_slope);
   }
 

@@ -14,7 +14,7 @@ namespace ssdq {
 //   [convolutional] filters size; stride=1 pad=0 (pixels) dilation=1 groups=1 bias=1
 //                   batch_normalize=0 bn_eps=1e-5 bn_momentum=0.1 activation=linear
 //                   leaky_slope=0.1; bias counts only without batch_normalize; sizes are "3" or
-//                   "HEIGHTxWIDTH"
+//                   "HEIGHTxWIDTH"; pad=same is TensorFlow's SAME (padding_of in graph.h)
 //   [depthwise]     the same; filters, if given, must equal the input channels
 //   [shortcut]      from (one or several); adds the section above and these, in that order
 //   [route] [concat] layers; one: passes that section on, several: joins their channels

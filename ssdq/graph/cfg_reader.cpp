@@ -64,7 +64,10 @@ Conv read_conv(const CfgReader& reader, bool depthwise, int in_channels) {
   conv.groups = reader.integer("groups", 1, kMaxChannels, channels.value_or(1));
   conv.kernel = reader.size("size", 1, kMaxPixels, std::nullopt);
   conv.stride = reader.size("stride", 1, kMaxPixels, 1);
-  conv.padding = reader.size("pad", 0, kMaxPixels, 0);
+  conv.same_padding = reader.is("pad", "same");
+  if (!conv.same_padding) {
+    conv.padding = reader.size("pad", 0, kMaxPixels, 0);
+  }
   conv.dilation = reader.size("dilation", 1, kMaxPixels, 1);
   conv.bias = reader.flag("bias", true);
   if (reader.flag("batch_normalize", false)) {

@@ -102,6 +102,11 @@ void CfgReader::check_keys(const std::vector<std::string>& known) const {
   }
 }
 
+bool CfgReader::is(const std::string& key, const std::string& word) const {
+  const CfgEntry* entry = find(key);
+  return entry != nullptr && to_lower(entry->value) == word;
+}
+
 int CfgReader::integer(const std::string& key, int least, int most,
                        std::optional<int> fallback) const {
   const CfgEntry* entry = find(key);

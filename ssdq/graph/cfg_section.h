@@ -50,6 +50,7 @@ class CfgReader {
 
   void check_keys(const std::vector<std::string>& known) const;
   bool has(const std::string& key) const { return find(key) != nullptr; }
+  bool is(const std::string& key, const std::string& word) const;  // a word in any case
   // Without a fallback the key is required.
   int integer(const std::string& key, int least, int most, std::optional<int> fallback) const;
   double number(const std::string& key, double fallback) const;  // > 0

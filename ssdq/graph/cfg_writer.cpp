@@ -178,7 +178,11 @@ class CfgWriter {
     put("filters", op.out_channels);
     put("size", op.kernel);
     put("stride", op.stride);
-    put("pad", op.padding);
+    if (op.same_padding) {
+      put("pad", "same");
+    } else {
+      put("pad", op.padding);
+    }
     put_unless("dilation", op.dilation, 1);
     if (!depthwise && op.groups != 1) {
       put("groups", op.groups);

@@ -17,9 +17,10 @@ bool same(const Input& a, const Input& b) { return a.channels == b.channels && a
 
 bool same(const Conv& a, const Conv& b) {
   const auto attributes = [](const Conv& c) {
-    return std::tie(c.out_channels, c.groups, c.kernel, c.stride, c.padding, c.dilation);
+    return std::tie(c.out_channels, c.groups, c.kernel, c.stride, c.same_padding, c.dilation);
   };
-  if (attributes(a) != attributes(b) || a.batch_norm.has_value() != b.batch_norm.has_value() ||
+  if (attributes(a) != attributes(b) || (!a.same_padding && a.padding != b.padding) ||
+      a.batch_norm.has_value() != b.batch_norm.has_value() ||
       !same_activation(a.activation, a.leaky_slope, b.activation, b.leaky_slope)) {
     return false;
   }

@@ -14,9 +14,9 @@ namespace ssdq {
 // network, comparing two compares them. Modules, reports, cost, pruning and export all read it.
 //
 // Sizes are {height, width}. Output sizes, padding and rounding are those of torch.nn with its
-// defaults: convolutions and pools round down (a pool with ceil_mode rounds up, but starts no
-// window in the padding behind the map), average pools count the padding, upsampling repeats
-// pixels.
+// defaults (TensorFlow's for a convolution with same_padding): convolutions and pools round down (a
+// pool with ceil_mode rounds up, but starts no window in the padding behind the map), average pools
+// count the padding, upsampling repeats pixels.
 //
 // Names: "input"; "backbone.<section index>" or "backbone.<name>" from a cfg file, and
 // "backbone.<...>.l2_norm" for the L2Norm that feature=l2_norm hangs on it; "head.cls.<level>" and
@@ -40,7 +40,7 @@ struct Conv {
   int out_channels = 0;
   int groups = 1;  // = in_channels = out_channels for depthwise
   Size2 kernel{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};
-  bool same_padding = false;  // TensorFlow's SAME in place of `padding`
+  bool same_padding = false;  // TensorFlow's SAME in place of `padding`: see padding_of
   bool bias = true;           // of the convolution itself; ignored when batch_norm is set
   std::optional<BatchNorm> batch_norm;
   Activation activation = Activation::kLinear;
@@ -125,7 +125,7 @@ struct Graph {
 };
 
 // Origins do not count, nor attributes without effect (a bias under a batch norm, the slope of an
-// activation other than leaky, the kernel of a global pool).
+// activation other than leaky, the kernel of a global pool, the padding under same_padding).
 bool operator==(const Graph& a, const Graph& b);
 bool operator!=(const Graph& a, const Graph& b);
 
@@ -139,6 +139,16 @@ struct Shape {
 // operator cannot take its input (kernel larger than the padded map, unequal adds, groups that do
 // not divide, an empty output).
 std::vector<Shape> infer_shapes(const Graph& graph);
+
+// Zeros around a map, in pixels.
+struct Padding {
+  Size2 before, after;  // above and on the left; below and on the right
+};
+
+// Of a convolution whose input is `map` large. `padding` on both sides; with same_padding, along
+// each side, in all as much as gives ceil(map / stride) outputs,
+// max((outputs - 1) stride + dilation (kernel - 1) + 1 - map, 0), the odd pixel of it behind.
+Padding padding_of(const Conv& conv, Size2 map);
 
 const char* to_string(Activation activation);  // the cfg word
 

@@ -20,6 +20,14 @@ std::string text(const Shape& shape) {
 
 bool all_at_least(Size2 size, int least) { return std::min(size.height, size.width) >= least; }
 
+int covered(int kernel, int dilation) { return dilation * (kernel - 1) + 1; }
+
+// TensorFlow's SAME padding along one side, in all.
+int same_total(int size, int extent, int stride) {
+  const int outputs = (size + stride - 1) / stride;
+  return std::max((outputs - 1) * stride + extent - size, 0);
+}
+
 // Windows of `extent` at `stride` over `size` padded on both sides; <= 0 when none fits.
 int windows(int size, int extent, int stride, int padding, bool ceil_mode) {
   const int room = size + 2 * padding - extent;
@@ -110,8 +118,13 @@ class ShapeInference {
       refuse("{} groups do not divide both {} input and {} output channels", op.groups,
              in().channels, op.out_channels);
     }
-    const Size2 extent{op.dilation.height * (op.kernel.height - 1) + 1,
-                       op.dilation.width * (op.kernel.width - 1) + 1};
+    if (op.same_padding) {
+      const Size2 map = in().size;
+      return {op.out_channels,
+              {(map.height - 1) / op.stride.height + 1, (map.width - 1) / op.stride.width + 1}};
+    }
+    const Size2 extent{covered(op.kernel.height, op.dilation.height),
+                       covered(op.kernel.width, op.dilation.width)};
     return {op.out_channels, slide(extent, op.stride, op.padding, false)};
   }
 
@@ -181,6 +194,17 @@ class ShapeInference {
 };
 
 }  // namespace
+
+Padding padding_of(const Conv& conv, Size2 map) {
+  if (!conv.same_padding) {
+    return {conv.padding, conv.padding};
+  }
+  const Size2 total{
+      same_total(map.height, covered(conv.kernel.height, conv.dilation.height), conv.stride.height),
+      same_total(map.width, covered(conv.kernel.width, conv.dilation.width), conv.stride.width)};
+  const Size2 before{total.height / 2, total.width / 2};
+  return {before, {total.height - before.height, total.width - before.width}};
+}
 
 std::vector<Shape> infer_shapes(const Graph& graph) { return ShapeInference(graph).run(); }
 

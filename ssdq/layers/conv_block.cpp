@@ -66,8 +66,15 @@ torch::Tensor ConvBlockImpl::effective_weight() {
 
 torch::Tensor ConvBlockImpl::convolve(const torch::Tensor& x, const torch::Tensor& w) const {
   const Conv& conv = options_.conv;
-  return torch::conv2d(x, w, bias, pair(conv.stride), pair(conv.padding), pair(conv.dilation),
-                       conv.groups);
+  const auto [before, after] =
+      padding_of(conv, {static_cast<int>(x.size(2)), static_cast<int>(x.size(3))});
+  const bool symmetric = before == after;
+  const torch::Tensor input =
+      symmetric
+          ? x
+          : torch::constant_pad_nd(x, {before.width, after.width, before.height, after.height});
+  return torch::conv2d(input, w, bias, pair(conv.stride), pair(symmetric ? before : Size2{0, 0}),
+                       pair(conv.dilation), conv.groups);
 }
 
 torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tensor& input) {

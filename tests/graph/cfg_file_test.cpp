@@ -61,6 +61,19 @@ TEST(CfgFile, TheNextSectionReadsTheValueBeforeL2Norm) {
   EXPECT_EQ(graph.features[0], graph.find("backbone.tap.l2_norm"));
 }
 
+TEST(CfgFile, SamePaddingIsAWordOfPad) {
+  const Graph graph = parse(
+      "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=SAME\n"
+      "[depthwise]\nsize=5x3\npad=same\nfeature=linear\nfeature_idx=0\n");
+  EXPECT_TRUE(std::get<Conv>(graph.nodes[1].op).same_padding);
+  EXPECT_EQ(feature_shapes(graph)[0].size, (Size2{16, 24}));
+  const std::string written = write_cfg(graph);
+  EXPECT_THAT(written, testing::HasSubstr("pad=same\n"));
+  EXPECT_TRUE(parse_cfg(written, "y.cfg", {32, 48}) == graph) << written;
+  EXPECT_THAT(error_of("[maxpool]\nsize=2\nstride=2\npad=same\n" + kLast),
+              testing::HasSubstr("pad: expected an integer"));
+}
+
 TEST(CfgFile, EverySectionAndAttributeSurvivesWriting) {
   const Graph graph = parse(
       "[convolutional]\nname=stem\nbatch_normalize=1\nbn_eps=0.001\nbn_momentum=0.03\nfilters=8\n"

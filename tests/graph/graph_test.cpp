@@ -1,5 +1,7 @@
 #include "ssdq/graph/graph.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,6 +37,12 @@ TEST(Graph, EqualityIgnoresOriginsAndAttributesWithoutEffect) {
   conv.activation = Activation::kLeaky;
   b.nodes[1].op = conv;
   EXPECT_TRUE(a != b);
+  b = a;
+  std::get<Conv>(b.nodes[1].op).same_padding = true;
+  EXPECT_TRUE(a != b);
+  a = b;
+  std::get<Conv>(a.nodes[1].op).padding = {3, 3};
+  EXPECT_TRUE(a == b);
   b = a;
   b.nodes[1].quantization.wbits = 4;
   EXPECT_TRUE(a != b);
@@ -73,6 +81,46 @@ TEST(InferShapes, PoolsAgreeWithCountingWindows) {
       }
     }
   }
+}
+
+// TensorFlow's rule, told by what it promises: ceil(map / stride) windows, the first starting
+// `before` in front of the map, the last ending `after` behind it or, where windows leave pixels
+// over, inside it; padding as even as can be, the odd pixel behind.
+TEST(PaddingOf, SamePaddingCoversTheMapAsEvenlyAsItCan) {
+  for (int size = 1; size < 12; ++size) {
+    for (const int kernel : {1, 2, 3, 5}) {
+      for (int stride = 1; stride <= 3; ++stride) {
+        for (int dilation = 1; dilation <= 2; ++dilation) {
+          Conv conv;
+          conv.out_channels = 1;
+          conv.kernel = {kernel, 1};
+          conv.stride = {stride, 1};
+          conv.dilation = {dilation, 1};
+          conv.same_padding = true;
+          conv.padding = {7, 7};
+          const auto [before, after] = padding_of(conv, {size, 4});
+          EXPECT_EQ(before.width + after.width, 0);
+          EXPECT_TRUE(after.height == before.height || after.height == before.height + 1);
+          const Graph graph{{{"input", Input{3, {size, 4}}, {}, {}, false, {}},
+                             {"conv", conv, {0}, {}, false, {}}},
+                            {1}};
+          const int outputs = infer_shapes(graph)[1].size.height;
+          EXPECT_EQ(outputs, (size + stride - 1) / stride);
+          const int end = (outputs - 1) * stride + dilation * (kernel - 1) + 1 - before.height;
+          EXPECT_EQ(after.height, std::max(end - size, 0)) << size << kernel << stride << dilation;
+          EXPECT_TRUE(end >= size || before.height == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST(PaddingOf, OtherConvolutionsArePaddedOnBothSides) {
+  Conv conv;
+  conv.padding = {1, 2};
+  const auto [before, after] = padding_of(conv, {9, 9});
+  EXPECT_EQ(before, (Size2{1, 2}));
+  EXPECT_EQ(after, (Size2{1, 2}));
 }
 
 TEST(InferShapes, RefusesNodesThatReadLaterOnes) {

@@ -1,5 +1,6 @@
 #include "ssdq/layers/conv_block.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -73,6 +74,71 @@ TEST(ConvBlock, EqualsLibTorchConvolutionBatchNormAndActivation) {
   expected = torch::leaky_relu(expected, 0.2);
   EXPECT_TRUE(torch::allclose(block(x), expected, 1e-5, 1e-6));
   EXPECT_EQ(names(block), (std::set<std::string>{"weight", "bn.weight", "bn.bias"}));
+}
+
+// Each output as a sum over the taps inside the map; the first window starts (pads / 2) in front of
+// it, of the pads that TensorFlow's documentation gives.
+torch::Tensor naive_same_convolution(const torch::Tensor& x, const torch::Tensor& weight,
+                                     const Conv& conv) {
+  const int64_t in_group = weight.size(1), out_group = weight.size(0) / conv.groups;
+  const auto start_of = [](int64_t size, int kernel, int stride, int dilation) {
+    const int64_t reach = (kernel - 1) * dilation + 1;
+    const int64_t pads = size % stride == 0 ? reach - stride : reach - size % stride;
+    return -(std::max<int64_t>(pads, 0) / 2);
+  };
+  const int64_t top = start_of(x.size(2), conv.kernel.height, conv.stride.height, 1);
+  const int64_t left =
+      start_of(x.size(3), conv.kernel.width, conv.stride.width, conv.dilation.width);
+  const int64_t rows = (x.size(2) + conv.stride.height - 1) / conv.stride.height;
+  const int64_t columns = (x.size(3) + conv.stride.width - 1) / conv.stride.width;
+  torch::Tensor y = torch::zeros({1, weight.size(0), rows, columns});
+  const auto in = x.accessor<float, 4>(), w = weight.accessor<float, 4>();
+  auto out = y.accessor<float, 4>();
+  for (int64_t o = 0; o < weight.size(0); ++o) {
+    for (int64_t r = 0; r < rows * columns; ++r) {
+      for (int64_t k = 0; k < in_group * w.size(2) * w.size(3); ++k) {
+        const int64_t i = k / (w.size(2) * w.size(3)), h = k / w.size(3) % w.size(2);
+        const int64_t row = r / columns * conv.stride.height + top + h;
+        const int64_t column =
+            r % columns * conv.stride.width + left + k % w.size(3) * conv.dilation.width;
+        if (row >= 0 && row < x.size(2) && column >= 0 && column < x.size(3)) {
+          out[0][o][r / columns][r % columns] +=
+              in[0][o / out_group * in_group + i][row][column] * w[o][i][h][k % w.size(3)];
+        }
+      }
+    }
+  }
+  return y;
+}
+
+TEST(ConvBlock, SamePaddingEqualsANaiveConvolution) {
+  torch::manual_seed(4);
+  const torch::NoGradGuard no_grad;
+  for (const int kernel : {1, 3, 5}) {
+    for (const int stride : {1, 2}) {
+      for (const int groups : {1, 2, 4}) {
+        for (const Size2 size : {Size2{8, 9}, Size2{7, 5}, Size2{2, 1}}) {
+          Conv conv;
+          conv.out_channels = 4;
+          conv.groups = groups;
+          conv.kernel = {kernel, 3};
+          conv.stride = {stride, 3 - stride};
+          conv.dilation = {1, 2};
+          conv.same_padding = true;
+          conv.bias = false;
+          ConvBlock block(ConvBlockOptions{4, conv, nullptr, nullptr});
+          for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+            const torch::Tensor x = torch::randn({1, 4, size.height, size.width});
+            const torch::Tensor expected = naive_same_convolution(x, block->weight, conv);
+            const torch::Tensor y = block(x.contiguous(format));
+            ASSERT_EQ(y.sizes(), expected.sizes());
+            EXPECT_TRUE(torch::allclose(y, expected, 1e-4, 1e-5))
+                << kernel << " " << stride << " " << groups << " " << size.height;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(ConvBlock, HasABiasOnlyWithoutBatchNorm) {
