@@ -61,7 +61,7 @@ class Validator {
     const size_t levels = c.min_sizes.size();
     if (c.aspect_ratios.size() != levels || c.boxes_per_location.size() != levels) return;
     for (size_t i = 0; i < levels; ++i) {
-      const bool has_max = i < c.max_sizes.size();
+      const bool has_max = i < c.max_sizes.size() && c.max_sizes[i] > 0;
       const size_t sizes = c.min_sizes[i].size();
       const size_t ratios = c.aspect_ratios[i].size();
       const size_t boxes = sizes * (1 + (has_max ? 1 : 0) + 2 * ratios);

@@ -104,7 +104,7 @@ class Search {
 
   bool allowed(size_t k) const {
     const auto [least, most] = extremes(k);
-    const double max = priors_.max_sizes.empty() ? most : priors_.max_sizes[k];
+    const double max = has_max_size(priors_, k) ? priors_.max_sizes[k] : most;
     const bool rises = (k == 0 || least >= kLeastRise * extremes(k - 1).first) &&
                        (k + 1 == maps_.size() || extremes(k + 1).first >= kLeastRise * least);
     return rises && least >= kLeastSize && most <= max && max <= kMostSpread * most &&
@@ -123,7 +123,7 @@ class Search {
   std::vector<double*> numbers(size_t k) {
     std::vector<double*> all;
     for (double& size : priors_.min_sizes[k]) all.push_back(&size);
-    if (!priors_.max_sizes.empty()) all.push_back(&priors_.max_sizes[k]);
+    if (has_max_size(priors_, k)) all.push_back(&priors_.max_sizes[k]);
     for (double& ratio : priors_.aspect_ratios[k]) all.push_back(&ratio);
     return all;
   }
@@ -185,7 +185,7 @@ PriorsConfig from_clusters(const PriorsConfig& current, const ShapeClusters& clu
       sizes[i] =
           low * std::pow(high / low, static_cast<double>(i) / static_cast<double>(sizes.size()));
     }
-    if (!priors.max_sizes.empty()) priors.max_sizes[k] = high;
+    if (has_max_size(priors, k)) priors.max_sizes[k] = high;
     auto& own = priors.aspect_ratios[k];
     for (size_t i = 0; i < own.size(); ++i) {
       own[i] = std::clamp(ratios[(i + 1) * (ratios.size() - 1) / own.size()], 1.3, 4.0);

@@ -18,6 +18,12 @@ void check_positive(const char* key, size_t level, double value) {
                     value);
 }
 
+// Pixels between the boxes of a level.
+double step_of(const PriorsConfig& priors, size_t level, int image_side, int map_side) {
+  const int stride = priors.strides[level];
+  return stride == 0 ? static_cast<double>(image_side) / map_side : stride;
+}
+
 void check_levels(const PriorsConfig& priors) {
   const size_t levels = priors.min_sizes.size();
   SSDQ_CHECK_CONFIG(priors.aspect_ratios.size() == levels &&
@@ -35,7 +41,7 @@ void check_levels(const PriorsConfig& priors) {
     for (const double ratio : priors.aspect_ratios[k]) {
       check_positive("ASPECT_RATIOS", k, ratio);
     }
-    if (!priors.max_sizes.empty()) {
+    if (has_max_size(priors, k)) {
       check_positive("MAX_SIZES", k, priors.max_sizes[k]);
     }
   }
@@ -45,7 +51,7 @@ std::vector<Shape> shapes_of_level(const PriorsConfig& priors, size_t level) {
   std::vector<Shape> shapes;
   for (const double size : priors.min_sizes[level]) {
     shapes.push_back({size, size});
-    if (!priors.max_sizes.empty()) {
+    if (has_max_size(priors, level)) {
       const double between = std::sqrt(size * priors.max_sizes[level]);
       shapes.push_back({between, between});
     }
@@ -64,12 +70,16 @@ float bounded(double value, bool clip) {
 
 }  // namespace
 
+bool has_max_size(const PriorsConfig& priors, size_t level) {
+  return !priors.max_sizes.empty() && priors.max_sizes[level] != 0;
+}
+
 std::vector<int> boxes_per_location(const PriorsConfig& priors) {
   check_levels(priors);
   std::vector<int> counts;
   for (size_t k = 0; k < priors.min_sizes.size(); ++k) {
     const size_t per_size =
-        1 + (priors.max_sizes.empty() ? 0 : 1) + 2 * priors.aspect_ratios[k].size();
+        1 + (has_max_size(priors, k) ? 1 : 0) + 2 * priors.aspect_ratios[k].size();
     counts.push_back(static_cast<int>(per_size * priors.min_sizes[k].size()));
   }
   return counts;
@@ -89,12 +99,18 @@ std::vector<CenterBox> make_priors(const PriorsConfig& priors, const std::vector
                     image_size.height, image_size.width);
   std::vector<CenterBox> boxes;
   for (size_t k = 0; k < levels; ++k) {
-    check_positive("STRIDES", k, priors.strides[k]);
+    SSDQ_CHECK_CONFIG(
+        priors.strides[k] >= 0,
+        "MODEL.PRIORS.STRIDES: level {} has {}; expected a number of pixels, or 0 for "
+        "the image's side divided by the map's",
+        k, priors.strides[k]);
+    const double step_y = step_of(priors, k, image_size.height, maps[k].height);
+    const double step_x = step_of(priors, k, image_size.width, maps[k].width);
     const std::vector<Shape> shapes = shapes_of_level(priors, k);
     for (int row = 0; row < maps[k].height; ++row) {
       for (int column = 0; column < maps[k].width; ++column) {
-        const double cx = (column + 0.5) * priors.strides[k] / image_size.width;
-        const double cy = (row + 0.5) * priors.strides[k] / image_size.height;
+        const double cx = (column + 0.5) * step_x / image_size.width;
+        const double cy = (row + 0.5) * step_y / image_size.height;
         for (const Shape& shape : shapes) {
           boxes.push_back({bounded(cx, priors.clip), bounded(cy, priors.clip),
                            bounded(shape.width_px / image_size.width, priors.clip),

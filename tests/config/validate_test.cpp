@@ -65,6 +65,9 @@ TEST(Validate, BoxesPerLocationCountTheShapes) {
   EXPECT_EQ(error_of({"MODEL.PRIORS.MIN_SIZES", "[[30, 40], 60, 111, 162, 213, 264]",
                       "MODEL.PRIORS.BOXES_PER_LOCATION", "[8, 6, 6, 6, 4, 4]"}),
             "no ConfigError");
+  EXPECT_EQ(error_of({"MODEL.PRIORS.MAX_SIZES", "[0, 111, 162, 213, 264, 315]",
+                      "MODEL.PRIORS.BOXES_PER_LOCATION", "[3, 6, 6, 6, 4, 4]"}),
+            "no ConfigError");
 }
 
 TEST(Validate, PixelStatisticsMatchChannels) {

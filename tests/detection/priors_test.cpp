@@ -72,6 +72,39 @@ TEST(Priors, SeveralSizesAtOneLevelFollowOneAnother) {
   expect_box(boxes[5], 0.08, 0.08, 0.25, 1.0);
 }
 
+TEST(Priors, AMaxSizeOfZeroLeavesOutTheBoxBetween) {
+  PriorsConfig config = one_level();
+  config.strides = {0, 0};
+  config.min_sizes = {{60}, {105}};
+  config.max_sizes = {0, 150};
+  config.aspect_ratios = {{2}, {2}};
+  config.clip = false;
+  EXPECT_EQ(boxes_per_location(config), (std::vector<int>{3, 4}));
+  const auto boxes = make_priors(config, {{1, 1}, {1, 1}}, {300, 300});
+  ASSERT_EQ(boxes.size(), 7U);
+  expect_box(boxes[0], 0.5, 0.5, 0.2, 0.2);
+  expect_box(boxes[1], 0.5, 0.5, 0.2 * std::sqrt(2.0), 0.2 / std::sqrt(2.0));
+  expect_box(boxes[2], 0.5, 0.5, 0.2 / std::sqrt(2.0), 0.2 * std::sqrt(2.0));
+  expect_box(boxes[3], 0.5, 0.5, 0.35, 0.35);
+  expect_box(boxes[4], 0.5, 0.5, std::sqrt(105.0 * 150) / 300, std::sqrt(105.0 * 150) / 300);
+}
+
+TEST(Priors, AStrideOfZeroSpreadsTheBoxesEvenlyOverTheImage) {
+  PriorsConfig config = one_level();
+  config.strides = {0};
+  config.clip = false;
+  const auto boxes = make_priors(config, {{19, 10}}, {300, 200});
+  const auto shapes = static_cast<size_t>(boxes_per_location(config)[0]);
+  ASSERT_EQ(boxes.size(), 190 * shapes);
+  for (size_t row = 0; row < 19; ++row) {
+    for (size_t column = 0; column < 10; ++column) {
+      const CenterBox& box = boxes[(row * 10 + column) * shapes];
+      EXPECT_NEAR(box.cy, (static_cast<double>(row) + 0.5) / 19, 1e-6);
+      EXPECT_NEAR(box.cx, (static_cast<double>(column) + 0.5) / 10, 1e-6);
+    }
+  }
+}
+
 TEST(Priors, ClipActsOnCentreForm) {
   PriorsConfig config = one_level();
   config.min_sizes = {{150}};
@@ -117,7 +150,8 @@ TEST(Priors, SizesThatAreNotPositiveAreRefused) {
   config = one_level();
   config.strides = {-8};
   EXPECT_EQ(message_of(config, {{2, 2}}),
-            "MODEL.PRIORS.STRIDES: level 0 has -8; expected a number above 0");
+            "MODEL.PRIORS.STRIDES: level 0 has -8; expected a number of pixels, or 0 for the "
+            "image's side divided by the map's");
 }
 
 }  // namespace
