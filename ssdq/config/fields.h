@@ -29,11 +29,14 @@ void visit_fields(Visitor& v, PriorsConfig& c) {
   v.field("FEATURE_MAPS", c.feature_maps,
           "Size of each feature map, a number or [height, width]; empty: taken from the network.",
           at_least(1));
-  v.field("STRIDES", c.strides, "Pixels between default boxes at each level.", at_least(1));
+  v.field("STRIDES", c.strides,
+          "Pixels between default boxes at each level; 0: the image's side divided by the map's.",
+          at_least(0));
   v.field("MIN_SIZES", c.min_sizes,
           "Side of the small square box of each level in pixels, a number or a list.", above(0));
   v.field("MAX_SIZES", c.max_sizes,
-          "With MIN_SIZES, gives the large square box of each level, in pixels.", above(0));
+          "With MIN_SIZES, gives the large square box of each level, in pixels; 0: no such box.",
+          at_least(0));
   v.field("ASPECT_RATIOS", c.aspect_ratios,
           "Ratios of the other boxes of each level; each adds a wide and a tall one.", above(0));
   v.field("BOXES_PER_LOCATION", c.boxes_per_location, "Boxes at each location of each level.",
@@ -45,7 +48,12 @@ template <typename Visitor>
 void visit_fields(Visitor& v, BoxHeadConfig& c) {
   v.field("NAME", c.name, "Registered box head.");
   v.field("PREDICTOR", c.predictor,
-          "Registered predictor of the head: `SSDBoxPredictor` or `SSDLiteBoxPredictor`.");
+          "Registered predictor of the head: `SSDBoxPredictor`, `SSDLiteBoxPredictor` or "
+          "`SSDLiteFoldedBoxPredictor`.");
+  v.field("SCORES", c.scores,
+          "What makes scores of the class logits: softmax over the classes, or the sigmoid of each "
+          "(the background's is not used).",
+          one_of({"softmax", "sigmoid"}));
 }
 
 template <typename Visitor>

@@ -24,13 +24,43 @@ float* column_of(float* columns, int c) {
   return columns + static_cast<std::ptrdiff_t>(c) * kLanes;
 }
 
-// The softmax of two classes bounds that of all from above, so a foreground logit must exceed the
-// background's by this much for its probability to pass the threshold (less a margin for rounding).
+// The logit of the threshold, less a margin for rounding. The softmax of two classes bounds that of
+// all from above, so a foreground logit must exceed the background's by this much for its
+// probability to pass; a sigmoid passes from here on.
 float least_lead(float threshold) {
   if (threshold <= 0) {
     return -std::numeric_limits<float>::infinity();
   }
   return std::log(threshold / (1 - threshold)) - 1e-3F;
+}
+
+// A row of logits that holds NaN or +inf.
+bool is_unusable(const float* row, int num_classes) {
+  return std::any_of(row, row + num_classes, [](float x) {
+    return std::isnan(x) || x == std::numeric_limits<float>::infinity();
+  });
+}
+
+// Almost all logits fall short of the least one that can pass, so that the sigmoid is seldom taken.
+void append_sigmoids(const Rows& rows, int first, int last, float threshold, float least,
+                     std::vector<CandidateKey>& keys) {
+  for (int prior = first; prior < last; ++prior) {
+    const float* row = rows.logits + static_cast<size_t>(prior) * rows.num_classes;
+    // NaN is not below.
+    const bool none =
+        std::all_of(row + 1, row + rows.num_classes, [least](float x) { return x < least; });
+    if (none || is_unusable(row, rows.num_classes)) {
+      continue;
+    }
+    for (int c = 1; c < rows.num_classes; ++c) {
+      const float score = 1 / (1 + std::exp(-row[c]));
+      if (score > threshold) {
+        keys.push_back(
+            pack(score, static_cast<uint32_t>(c) * static_cast<uint32_t>(rows.num_priors) +
+                            static_cast<uint32_t>(prior)));
+      }
+    }
+  }
 }
 
 // Turns `columns` [C][kLanes] from logits into exponentials, and `scale` into the reciprocals of
@@ -110,9 +140,13 @@ size_t chunk_candidates(const Rows& rows, int first, int last, float threshold, 
 }  // namespace
 
 void append_candidates(const float* logits, int num_priors, int num_classes, int first, int last,
-                       float threshold, std::vector<CandidateKey>& keys) {
+                       ScoreFunction scores, float threshold, std::vector<CandidateKey>& keys) {
   const Rows rows{logits, num_priors, num_classes};
   const float lead = least_lead(threshold);
+  if (scores == ScoreFunction::kSigmoid) {
+    append_sigmoids(rows, first, last, threshold, lead, keys);
+    return;
+  }
   std::vector<float> columns(static_cast<size_t>(num_classes) * kLanes);
   std::vector<CandidateKey> found(static_cast<size_t>(kChunk) * (num_classes - 1) + 1);
   keys.reserve(keys.size() + static_cast<size_t>(last - first) * (num_classes - 1));

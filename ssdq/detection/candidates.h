@@ -32,9 +32,13 @@ inline Candidate unpack(CandidateKey key, int num_priors) {
   return candidate;
 }
 
-// Appends a key for every softmax probability above `threshold` of the classes 1..C-1 in the rows
+// What makes scores of the logits of a prior: softmax over its classes, or the sigmoid of each
+// class by itself, where the background's logit has no part.
+enum class ScoreFunction { kSoftmax, kSigmoid };
+
+// Appends a key for every score above `threshold` of the classes 1..C-1 in the rows
 // first <= p < last of `logits` [P, C], in no particular order. Rows with NaN or +inf give none.
 void append_candidates(const float* logits, int num_priors, int num_classes, int first, int last,
-                       float threshold, std::vector<CandidateKey>& keys);
+                       ScoreFunction scores, float threshold, std::vector<CandidateKey>& keys);
 
 }  // namespace ssdq

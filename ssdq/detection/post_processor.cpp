@@ -10,7 +10,6 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#include "ssdq/detection/candidates.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/simd.h"
 
@@ -193,8 +192,8 @@ Detections PostProcessor::process(const float* class_logits, const float* locati
   const auto score = [&](int task) {
     const int first = task * per_task;
     append_candidates(class_logits, num_priors(), num_classes_, first,
-                      std::min(first + per_task, num_priors()), options_.confidence_threshold,
-                      found[task]);
+                      std::min(first + per_task, num_priors()), options_.scores,
+                      options_.confidence_threshold, found[task]);
   };
   if (parallel) {
     tbb::parallel_for(0, tasks, score);

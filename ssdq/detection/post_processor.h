@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ssdq/detection/box_coder.h"
+#include "ssdq/detection/candidates.h"
 #include "ssdq/detection/priors.h"
 #include "ssdq/structures/detection.h"
 #include "ssdq/structures/size.h"
@@ -10,7 +11,7 @@
 namespace ssdq {
 
 struct PostProcessOptions {
-  float confidence_threshold = 0.01F;  // keep probabilities above it, [0, 1)
+  float confidence_threshold = 0.01F;  // keep scores above it, [0, 1)
   float nms_threshold =
       0.45F;  // drop boxes whose IoU with a better one of their class is above it, [0, 1]
   int candidates_per_class = 400;  // best of a class that enter suppression; -1 all
@@ -18,9 +19,10 @@ struct PostProcessOptions {
   int max_per_image = 100;         // detections of an image; -1 all
   bool clip = true;                // clip what is returned to the image
   BoxVariances variances;
+  ScoreFunction scores = ScoreFunction::kSoftmax;
 };
 
-// Network outputs to detections: softmax, threshold, decoding, greedy suppression per class, best
+// Network outputs to detections: scores, threshold, decoding, greedy suppression per class, best
 // of the image.
 //
 // Candidates are visited by falling score (ties: lower class, then lower prior) until the image is

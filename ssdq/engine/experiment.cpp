@@ -93,6 +93,8 @@ PostProcessor build_post_processor(const Experiment& experiment) {
   options.max_per_image = test.max_per_image;
   options.variances = {static_cast<float>(experiment.config.model.center_variance),
                        static_cast<float>(experiment.config.model.size_variance)};
+  options.scores = experiment.config.model.box_head.scores == "sigmoid" ? ScoreFunction::kSigmoid
+                                                                        : ScoreFunction::kSoftmax;
   return {experiment.priors, experiment.config.model.num_classes, options};
 }
 

@@ -177,7 +177,9 @@ class NodeWriter {
     const IntegerConv& conv = convolutions_.at(node_->name);
     entry["groups"] = op.groups;
     entry["stride"] = pair(op.stride);
-    entry["padding"] = pair(op.padding);
+    const auto [before, after] = padding_of(op, shapes_[node_->inputs[0]].size);
+    entry["padding"] = pair(before);
+    entry["padding_after"] = pair(after);
     entry["dilation"] = pair(op.dilation);
     describe_activation(entry, op.activation, op.leaky_slope);
     entry["integer"] = conv.is_integer();
@@ -266,6 +268,7 @@ Json detector_part(const ExportModel& model, Blobs& blobs) {
       {"pixel_mean", config.input.pixel_mean},
       {"pixel_std", config.input.pixel_std},
       {"num_classes", config.model.num_classes},
+      {"scores", config.model.box_head.scores},
       {"class_names", model.class_names.empty() ? std::vector<std::string>() : names},
       {"center_variance", config.model.center_variance},
       {"size_variance", config.model.size_variance},

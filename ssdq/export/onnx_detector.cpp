@@ -88,6 +88,7 @@ std::map<std::string, std::string> metadata_of(const ExportModel& model, OnnxHea
       {"pixel_mean", text(config.input.pixel_mean)},
       {"pixel_std", text(config.input.pixel_std)},
       {"num_classes", text(config.model.num_classes)},
+      {"scores", config.model.box_head.scores},
       {"num_priors", text(model.priors.size())},
       {"center_variance", text(config.model.center_variance)},
       {"size_variance", text(config.model.size_variance)},

@@ -93,7 +93,9 @@ void add_heads(OnnxBuilder& onnx, const Graph& graph, const std::vector<std::str
   std::string scores = logits;
   std::string boxes = regressions;
   if (!raw) {
-    scores = onnx.node("Softmax", "scores", {logits}, {OnnxAttribute::integer("axis", 2)});
+    scores = config.model.box_head.scores == "sigmoid"
+                 ? onnx.node("Sigmoid", "scores", {logits})
+                 : onnx.node("Softmax", "scores", {logits}, {OnnxAttribute::integer("axis", 2)});
     boxes = decoded(onnx, "boxes", regressions, priors, config.model);
   }
   if (heads == OnnxHeads::kDetections) {

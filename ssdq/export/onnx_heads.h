@@ -15,7 +15,8 @@ enum class OnnxHeads {
   // "scores" [N, P, C], logits, and "boxes" [N, P, 4], regressions (dx, dy, dw, dh): what
   // Detector::forward gives.
   kRaw,
-  // "scores" [N, P, C], softmax probabilities, and "boxes" [N, P, 4], corners (x1, y1, x2, y2) in
+  // "scores" [N, P, C], softmax or sigmoid of them (MODEL.BOX_HEAD.SCORES), and "boxes" [N, P, 4],
+  // corners (x1, y1, x2, y2) in
   // fractions of the image, not clipped: what suppression in PostProcessor works on.
   kDecoded,
   // "detections" [M, 7]: (image, class, score, x1, y1, x2, y2) after suppression with the

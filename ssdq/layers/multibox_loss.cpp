@@ -34,7 +34,28 @@ void check_shapes(const torch::Tensor& logits, const torch::Tensor& boxes,
              images, priors);
 }
 
-// True where a prior is a hard negative of its image. `hardness` [N, P] is -log p_background.
+// What a prior's classification costs if it is background, [N, P].
+torch::Tensor background_loss(const torch::Tensor& logits, ClassScores scores) {
+  if (scores == ClassScores::kSoftmax) {
+    return -torch::log_softmax(logits, 2).select(2, 0);
+  }
+  // -log(1 - sigmoid(x)) = softplus(x)
+  return F::softplus(logits.slice(2, 1)).sum(2);
+}
+
+// Sum of the losses of the rows of `logits` [M, C].
+torch::Tensor class_loss(const torch::Tensor& logits, const torch::Tensor& labels,
+                         ClassScores scores) {
+  if (scores == ClassScores::kSoftmax) {
+    return F::cross_entropy(logits, labels, F::CrossEntropyFuncOptions().reduction(torch::kSum));
+  }
+  const torch::Tensor targets = torch::zeros_like(logits).scatter_(1, labels.unsqueeze(1), 1);
+  return F::binary_cross_entropy_with_logits(
+      logits.slice(1, 1), targets.slice(1, 1),
+      F::BinaryCrossEntropyWithLogitsFuncOptions().reduction(torch::kSum));
+}
+
+// True where a prior is a hard negative of its image. `hardness` [N, P] is its background_loss.
 torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor& positive,
                              double neg_pos_ratio) {
   const torch::Tensor num_positive = positive.sum(1, /*keepdim=*/true);
@@ -59,14 +80,14 @@ torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor&
 
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio) {
+                           double neg_pos_ratio, ClassScores scores) {
   check_shapes(logits, boxes, labels, targets);
-  const torch::Tensor scores = at_least_float(logits);
+  const torch::Tensor wide = at_least_float(logits);
   const torch::Tensor positive = labels > 0;
   torch::Tensor counted;
   {
     const torch::NoGradGuard no_grad;
-    const torch::Tensor hardness = -torch::log_softmax(scores, 2).select(2, 0);
+    const torch::Tensor hardness = background_loss(wide, scores);
     counted = hard_negatives(hardness, positive, neg_pos_ratio)
                   .logical_or_(positive)
                   .logical_or_(hardness.isnan());
@@ -78,9 +99,8 @@ MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& box
 
   MultiBoxLoss loss;
   loss.num_positive = num_positive;
-  loss.classification = F::cross_entropy(scores.flatten(0, 1).index_select(0, classified),
-                                         labels.flatten().index_select(0, classified),
-                                         F::CrossEntropyFuncOptions().reduction(torch::kSum)) *
+  loss.classification = class_loss(wide.flatten(0, 1).index_select(0, classified),
+                                   labels.flatten().index_select(0, classified), scores) *
                         scale;
   loss.localization =
       F::smooth_l1_loss(at_least_float(boxes).flatten(0, 1).index_select(0, located),

@@ -6,6 +6,9 @@
 
 namespace ssdq {
 
+// Which probabilities the class logits stand for.
+enum class ClassScores { kSoftmax, kSigmoid };
+
 struct MultiBoxLoss {
   torch::Tensor classification;  // scalar: cross entropy of positives and hard negatives
   torch::Tensor localization;    // scalar: smooth L1 of positives
@@ -14,15 +17,20 @@ struct MultiBoxLoss {
 
 // Loss of an SSD detector (Liu et al., ECCV 2016, section 2.2): `logits` [N, P, C] with the
 // background at 0, `boxes` [N, P, 4], `labels` [N, P] int64, `targets` [N, P, 4]. In each image the
-// ceil(neg_pos_ratio * positives) background priors with the largest -log p_background count as
-// negatives, the first of equals. Both sums are divided by num_positive, or by 1 when there is none
-// (both losses are then 0).
+// ceil(neg_pos_ratio * positives) background priors with the largest classification loss, -log
+// p_background, count as negatives, the first of equals. Both sums are divided by num_positive, or
+// by 1 when there is none (both losses are then 0).
+//
+// kSigmoid: every foreground class is a question of its own, and the classification loss of a prior
+// is the sum over the classes 1..C-1 of the binary cross entropy of that logit, with target 1 for
+// the prior's class and 0 for the others (TensorFlow's sigmoid detectors). Negatives are ranked by
+// it too. The background's logit has no part and gets no gradient.
 //
 // Computed in float32 whatever lower precision comes in, in float64 for float64. A NaN logit
 // anywhere makes the classification loss NaN, so that training can stop. Throws Error on shapes
 // that disagree.
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio);
+                           double neg_pos_ratio, ClassScores scores = ClassScores::kSoftmax);
 
 }  // namespace ssdq

@@ -80,6 +80,12 @@ PostProcessOptions thresholds(float confidence, float nms, bool clip) {
   return options;
 }
 
+PostProcessOptions sigmoid(float confidence) {
+  PostProcessOptions options = thresholds(confidence, 0.45F, true);
+  options.scores = ScoreFunction::kSigmoid;
+  return options;
+}
+
 class PostProcessorCases : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PostProcessorCases, EqualsTheReference) {
@@ -107,6 +113,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"TenCandidates", 21, 0, limits(10, -1, -1)},
                       Case{"FiveOfAClass", 21, 0, limits(-1, 5, 60)},
                       Case{"OneOfAClass", 6, 0, limits(3, 1, -1)},
+                      Case{"Sigmoid", 21, 0, sigmoid(0.5F)},
+                      Case{"SigmoidOfEverything", 6, 0, sigmoid(0)},
+                      Case{"SigmoidOfFew", 21, 0, sigmoid(0.995F)},
+                      Case{"SigmoidOfTwoClasses", 2, 0, sigmoid(0.3F)},
                       Case{"TwoClasses", 2, 0, limits(-1, -1, -1)},
                       Case{"ManyClasses", 91, 5, limits(-1, -1, 300)},
                       Case{"EveryScore", 21, 0, thresholds(0, 0.45F, true)},

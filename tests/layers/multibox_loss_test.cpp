@@ -27,9 +27,22 @@ double cross_entropy(const torch::TensorAccessor<double, 1>& row, int64_t label)
   return std::log(sum);
 }
 
+double binary_cross_entropy(const torch::TensorAccessor<double, 1>& row, int64_t label) {
+  double sum = 0;
+  for (int64_t c = 1; c < row.size(0); ++c) {
+    sum += std::log(1 + std::exp(c == label ? -row[c] : row[c]));
+  }
+  return sum;
+}
+
 // The loss with loops over images and priors, in double.
 NaiveLoss naive_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
-                     const torch::Tensor& labels, const torch::Tensor& targets, double ratio) {
+                     const torch::Tensor& labels, const torch::Tensor& targets, double ratio,
+                     ClassScores scores = ClassScores::kSoftmax) {
+  const auto class_loss = [&](const torch::TensorAccessor<double, 1>& row, int64_t label) {
+    return scores == ClassScores::kSoftmax ? cross_entropy(row, label)
+                                           : binary_cross_entropy(row, label);
+  };
   const torch::Tensor logits64 = logits.to(torch::kFloat64);
   const torch::Tensor boxes64 = boxes.to(torch::kFloat64);
   const torch::Tensor targets64 = targets.to(torch::kFloat64);
@@ -43,11 +56,11 @@ NaiveLoss naive_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
     int positives = 0;
     for (int64_t p = 0; p < score.size(1); ++p) {
       if (label[n][p] == 0) {
-        negatives.push_back(cross_entropy(score[n][p], 0));
+        negatives.push_back(class_loss(score[n][p], 0));
         continue;
       }
       ++positives;
-      loss.classification += cross_entropy(score[n][p], label[n][p]);
+      loss.classification += class_loss(score[n][p], label[n][p]);
       for (int i = 0; i < 4; ++i) {
         const double d = std::abs(box[n][p][i] - target[n][p][i]);
         loss.localization += d < 1 ? d * d / 2 : d - 0.5;
@@ -68,8 +81,8 @@ NaiveLoss naive_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
 struct Inputs {
   torch::Tensor logits, boxes, labels, targets;
 
-  MultiBoxLoss loss(double ratio = 3) const {
-    return multibox_loss(logits, boxes, labels, targets, ratio);
+  MultiBoxLoss loss(double ratio = 3, ClassScores scores = ClassScores::kSoftmax) const {
+    return multibox_loss(logits, boxes, labels, targets, ratio, scores);
   }
 };
 
@@ -101,12 +114,13 @@ std::ostream& operator<<(std::ostream& out, const Case& value) { return out << v
 class MultiBoxLossCases : public MultiBoxLossTest, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(MultiBoxLossCases, EqualsTheNaiveLoops) {
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 10; ++round) {
+    const auto scores = round % 2 == 0 ? ClassScores::kSoftmax : ClassScores::kSigmoid;
     Inputs inputs = make_inputs(4, 97, 6, GetParam().positive_share);
     inputs.labels[0].zero_();  // an image without objects
-    const NaiveLoss expected =
-        naive_loss(inputs.logits, inputs.boxes, inputs.labels, inputs.targets, GetParam().ratio);
-    const MultiBoxLoss actual = inputs.loss(GetParam().ratio);
+    const NaiveLoss expected = naive_loss(inputs.logits, inputs.boxes, inputs.labels,
+                                          inputs.targets, GetParam().ratio, scores);
+    const MultiBoxLoss actual = inputs.loss(GetParam().ratio, scores);
     EXPECT_EQ(actual.num_positive, expected.num_positive);
     EXPECT_NEAR(actual.classification.item<double>(), expected.classification,
                 1e-5 * (1 + expected.classification));
@@ -147,6 +161,15 @@ TEST_F(MultiBoxLossTest, GradientsAreThoseOfFiniteDifferences) {
           << "element " << i;
     }
   }
+}
+
+TEST_F(MultiBoxLossTest, SigmoidScoresGiveTheBackgroundLogitNoGradient) {
+  Inputs inputs = make_inputs(2, 20, 4, 0.2);
+  inputs.logits.requires_grad_();
+  inputs.loss(3, ClassScores::kSigmoid).classification.backward();
+  const torch::Tensor gradient = inputs.logits.grad().abs().sum({0, 1});
+  EXPECT_EQ(gradient[0].item<float>(), 0);
+  EXPECT_GT(gradient.slice(0, 1).min().item<float>(), 0);
 }
 
 TEST_F(MultiBoxLossTest, WithoutPositivesBothLossesAreZeroAndDifferentiable) {

@@ -9,7 +9,7 @@
 
 namespace ssdq::testing {
 
-// PostProcessor for one image with plain loops: softmax in double, every pair of boxes compared.
+// PostProcessor for one image with plain loops: scores in double, every pair of boxes compared.
 class ReferencePostProcessor {
  public:
   ReferencePostProcessor(std::vector<CenterBox> priors, int num_classes, PostProcessOptions options)
@@ -69,9 +69,12 @@ class ReferencePostProcessor {
     std::vector<Scored> found;
     for (size_t p = 0; p < priors_.size(); ++p) {
       const float* row = logits + p * static_cast<size_t>(num_classes_);
-      double sum = 0;
-      for (int c = 0; c < num_classes_; ++c) {
-        sum += std::exp(static_cast<double>(row[c]) - row[label]);
+      double sum = 1 + std::exp(-static_cast<double>(row[label]));
+      if (options_.scores == ScoreFunction::kSoftmax) {
+        sum = 0;
+        for (int c = 0; c < num_classes_; ++c) {
+          sum += std::exp(static_cast<double>(row[c]) - row[label]);
+        }
       }
       if (1 / sum > options_.confidence_threshold) {
         found.push_back({pixel_box(p, locations + p * 4, size), 1 / sum, label});
