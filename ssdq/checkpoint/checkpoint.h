@@ -24,8 +24,9 @@ struct Checkpoint {
   std::string graph_cfg;               // the network, as cfg text
   std::map<std::string, std::string> extra;
 
-  // Set by load_checkpoint for a safetensors file that SSDQ did not write and for PyTorch's .pth:
-  // `model` holds the tensors under their own names, `extra` the metadata, the rest is empty.
+  // Set by load_checkpoint for a safetensors file that SSDQ did not write, for PyTorch's .pth and
+  // for ncnn's .param with the .bin beside it: `model` holds the tensors under their own names,
+  // `extra` the metadata, the rest is empty.
   bool weights_only = false;
 };
 

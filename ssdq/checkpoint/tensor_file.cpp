@@ -1,6 +1,7 @@
 #include "ssdq/checkpoint/tensor_file.h"
 
 #include "ssdq/checkpoint/darknet_file.h"
+#include "ssdq/checkpoint/ncnn_file.h"
 #include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 
@@ -8,12 +9,14 @@ namespace ssdq {
 
 TensorFile read_tensor_file(const std::string& path) {
   return is_darknet_file(path)   ? read_darknet(path)
+         : is_ncnn_file(path)    ? read_ncnn(path)
          : is_pytorch_file(path) ? read_pytorch(path)
                                  : read_safetensors(path);
 }
 
 TensorFile read_tensor_file_header(const std::string& path) {
   return is_darknet_file(path)   ? read_darknet(path)
+         : is_ncnn_file(path)    ? read_ncnn_header(path)
          : is_pytorch_file(path) ? read_pytorch_header(path)
                                  : read_safetensors_header(path);
 }
