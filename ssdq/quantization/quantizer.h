@@ -73,6 +73,10 @@ class QuantizerImpl : public torch::nn::Module {
     return function ? std::optional<AffineCode>(function->code) : std::nullopt;
   }
 
+  // Takes a range from elsewhere in place of observed data: codes shall cover -magnitude ..
+  // magnitude (from 0 where they are unsigned). False for a quantizer that has no such range.
+  virtual bool set_range(double /*magnitude*/) { return false; }
+
   const TensorSpec& spec() const { return spec_; }
 
  protected:

@@ -61,7 +61,8 @@ class RangeMethod : public QuantizationMethod {
   }
 
   QuantizerPtr activation_quantizer(const TensorSpec& spec) const override {
-    if (!is_quantized(spec, name_, "activations", {name_ == "iao" || spec.is_signed ? 2 : 1, 16})) {
+    const bool has_sign = name_ == "iao" || spec.is_signed || options_.always_signed;
+    if (!is_quantized(spec, name_, "activations", {has_sign ? 2 : 1, 16})) {
       return nullptr;
     }
     return std::make_shared<RangeActivationQuantizerImpl>(spec, options_);
@@ -114,8 +115,20 @@ void RangeActivationQuantizerImpl::follow(const torch::Tensor& min, const torch:
   count_observation();
 }
 
+bool RangeActivationQuantizerImpl::set_range(double magnitude) {
+  const torch::NoGradGuard no_grad;
+  min_.fill_(spec().is_signed ? -magnitude : 0);
+  max_.fill_(magnitude);
+  count_observation();
+  return true;
+}
+
 AffineCode RangeActivationQuantizerImpl::code() const {
   const int bits = spec().bits;
+  if (options_.always_signed) {
+    const double high = std::exp2(bits - 1) - 1;
+    return symmetric_code(torch::maximum(-min_, max_), -high, high, options_.power_of_two);
+  }
   if (!spec().is_signed) {
     return symmetric_code(max_, 0, std::exp2(bits) - 1, options_.power_of_two);
   }
@@ -141,7 +154,10 @@ torch::Tensor RangeActivationQuantizerImpl::quantize(const torch::Tensor& x) {
 }
 
 QuantizerReport RangeActivationQuantizerImpl::report() const {
-  const char* codes = !spec().is_signed ? "unsigned" : options_.symmetric ? "symmetric" : "affine";
+  const char* codes = options_.always_signed ? "symmetric"
+                      : !spec().is_signed    ? "unsigned"
+                      : options_.symmetric   ? "symmetric"
+                                             : "affine";
   return {spec().bits, granularity_text(false, codes), has_range() ? range_text(code()) : ""};
 }
 
@@ -166,6 +182,11 @@ std::shared_ptr<QuantizationMethod> make_uniform(const QuantizationConfig& confi
   options.by_channel =
       reader.choice("WEIGHT_GRANULARITY", "channel", {"channel", "tensor"}) == "channel";
   options.symmetric = reader.flag("ACTIVATION_SYMMETRIC", true);
+  options.always_signed = reader.choice("ACTIVATION_CODES", "auto", {"auto", "signed"}) == "signed";
+  SSDQ_CHECK_CONFIG(
+      options.symmetric || !options.always_signed,
+      "QUANTIZATION.OPTIONS: ACTIVATION_CODES signed are symmetric about 0; leave out "
+      "ACTIVATION_SYMMETRIC false");
   options.power_of_two = reader.flag("POWER_OF_TWO", false);
   options.momentum = reader.number("MOMENTUM", 0.1, 1e-6, 1);
   reader.finish();

@@ -9,10 +9,11 @@
 namespace ssdq {
 
 struct RangeOptions {
-  bool by_channel = true;     // weights: a range for each output channel
-  bool symmetric = true;      // of a signed tensor: zero point 0
-  bool power_of_two = false;  // the step is rounded up to a power of two
-  double momentum = 0.1;      // activations: weight of the newest batch in the moving extremes
+  bool by_channel = true;      // weights: a range for each output channel
+  bool symmetric = true;       // of a signed tensor: zero point 0
+  bool power_of_two = false;   // the step is rounded up to a power of two
+  bool always_signed = false;  // activations: codes symmetric about 0 whatever their sign
+  double momentum = 0.1;       // activations: weight of the newest batch in the moving extremes
 };
 
 // Affine fake quantization with the extremes of the weight itself, in training and evaluation.
@@ -36,12 +37,14 @@ class RangeWeightQuantizerImpl : public QuantizerImpl {
 // The same for activations, one range for the tensor: moving averages of batch minimum and maximum,
 // which the first batch sets outright; buffers "min" and "max". Unsigned: codes 0 .. 2^b - 1, step
 // = max / (2^b - 1). Symmetric: codes -2^(b-1) .. 2^(b-1) - 1, step = max(|min|, |max|) / (2^(b-1)
-// - 1). The gradient passes inside the clamp.
+// - 1); always_signed has the same step and -(2^(b-1) - 1) as the least code. The gradient passes
+// inside the clamp.
 class RangeActivationQuantizerImpl : public RangedQuantizerImpl {
  public:
   RangeActivationQuantizerImpl(TensorSpec spec, const RangeOptions& options);
 
   QuantizerReport report() const override;
+  bool set_range(double magnitude) override;
 
  protected:
   void observe(const torch::Tensor& x) override;
@@ -63,7 +66,8 @@ std::string granularity_text(bool by_channel, const char* codes);
 std::string range_text(const AffineCode& code);
 
 // TYPE uniform: plain affine fake quantization. OPTIONS: WEIGHT_GRANULARITY (channel, tensor),
-// ACTIVATION_SYMMETRIC (true), POWER_OF_TWO (false), MOMENTUM (0.1).
+// ACTIVATION_SYMMETRIC (true), ACTIVATION_CODES (auto, signed: the same codes as weights, -127..127
+// at 8 bits, as ncnn and TensorRT have them), POWER_OF_TWO (false), MOMENTUM (0.1).
 std::shared_ptr<QuantizationMethod> make_uniform(const QuantizationConfig& config);
 
 // TYPE iao: integer-arithmetic-only quantization. OPTIONS: SYMMETRIC (true: weights and signed
