@@ -16,6 +16,7 @@
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/registries.h"
+#include "ssdq/engine/weights_import.h"
 #include "ssdq/graph/text_table.h"
 #include "ssdq/importing/import_state.h"
 #include "ssdq/modeling/state.h"
@@ -41,7 +42,8 @@ po::options_description describe_options() {
   po::options_description options("options");
   auto add = options.add_options();
   add("help,h", "this text and the sources");
-  add("weights", po::value<std::string>(), ".pth or .safetensors file to read");
+  add("weights", po::value<std::string>(),
+      ".pth, .safetensors, .weights or (with its .bin) .param file to read");
   add("output", po::value<std::string>(), ".safetensors or, without --config-file, .pth to write");
   add("config-file", po::value<std::string>(), "YAML configuration of the detector");
   add("source", po::value<std::string>()->default_value(""),
@@ -133,6 +135,7 @@ int import(const po::variables_map& given, const std::string& weights,
   const auto report = ssdq::load_state(*detector, imported.tensors);
   SSDQ_CHECK(report.unexpected.empty() && report.mismatched.empty(), "{}",
              ssdq::describe(report, weights));
+  ssdq::set_input_ranges(*detector, imported.input_ranges);
   ssdq::Checkpoint checkpoint;
   checkpoint.model = ssdq::state(*detector);
   checkpoint.config_yaml = ssdq::to_yaml(experiment.config);

@@ -72,11 +72,13 @@ std::vector<std::string> load_backbone(Detector& detector, const std::string& pa
   const Checkpoint checkpoint = load_checkpoint(path);
   WeightsRequest request;
   request.backbone_only = true;
-  const State backbone = weights_for(detector->graph(), checkpoint, path, request);
+  const auto backbone = weights_for(detector->graph(), checkpoint, path, request);
   const bool own = !checkpoint.weights_only || is_own_state(detector->graph(), checkpoint.model);
-  auto report = load_state(*detector, backbone);
+  auto report = load_state(*detector, backbone.tensors);
+  const auto ranges = set_input_ranges(*detector, backbone.input_ranges);
   forget(report.missing, [&](const auto& name) {
-    return (!own || !starts_with(name, "backbone.")) && !is_quantizer_state(name);
+    return ranges.count(name) > 0 ||
+           ((!own || !starts_with(name, "backbone.")) && !is_quantizer_state(name));
   });
   return refuse_differences(detector, std::move(report), path, request);
 }
@@ -102,9 +104,11 @@ LoadedWeights load_weights(Detector& detector, const std::string& path,
                            const WeightsRequest& request) {
   const Checkpoint checkpoint = load_checkpoint(path);
   LoadedWeights loaded;
-  const State weights = weights_for(detector->graph(), checkpoint, path, request);
+  const auto weights = weights_for(detector->graph(), checkpoint, path, request);
   loaded.missing_tensors =
-      refuse_differences(detector, load_state(*detector, weights), path, request);
+      refuse_differences(detector, load_state(*detector, weights.tensors), path, request);
+  const auto ranges = set_input_ranges(*detector, weights.input_ranges);
+  forget(loaded.missing_tensors, [&](const auto& name) { return ranges.count(name) > 0; });
   // The file's ranges may be those of other widths.
   for (const auto& one : quantizers_of(*detector)) {
     one.quantizer->set_bits(one.quantizer->spec().bits);

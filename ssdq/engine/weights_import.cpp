@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ssdq/engine/quantizers.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/glob.h"
 #include "ssdq/utils/log.h"
@@ -41,15 +42,15 @@ bool is_own_state(const Graph& graph, const State& state) {
   });
 }
 
-State weights_for(const Graph& graph, const Checkpoint& checkpoint, const std::string& path,
-                  const WeightsRequest& request) {
+RequestedWeights weights_for(const Graph& graph, const Checkpoint& checkpoint,
+                             const std::string& path, const WeightsRequest& request) {
   State weights = inference_weights(checkpoint);
   if (!checkpoint.weights_only || is_own_state(graph, weights)) {
     weights.erase(
         std::remove_if(weights.begin(), weights.end(),
                        [&](const auto& entry) { return matches_any(request.reset, entry.first); }),
         weights.end());
-    return request.backbone_only ? backbone_of(weights, path) : weights;
+    return {request.backbone_only ? backbone_of(weights, path) : weights, {}};
   }
   ImportOptions options;
   options.source = source_of(weights, path).name;
@@ -60,7 +61,28 @@ State weights_for(const Graph& graph, const Checkpoint& checkpoint, const std::s
   check_complete(imported, path);
   log_info("weights: {} is of {} ({} tensors)", path, imported.source->summary,
            imported.report.matched.size());
-  return std::move(imported.tensors);
+  return {std::move(imported.tensors), std::move(imported.input_ranges)};
+}
+
+std::set<std::string> set_input_ranges(const torch::nn::Module& detector,
+                                       const InputRanges& ranges) {
+  std::set<std::string> tensors;
+  if (ranges.empty()) {
+    return tensors;
+  }
+  size_t count = 0;
+  for (const auto& one : quantizers_of(detector)) {
+    const auto range = ranges.find(one.name.substr(0, one.name.rfind('.')));
+    if (one.is_weight || range == ranges.end() || !one.quantizer->set_range(range->second)) {
+      continue;
+    }
+    ++count;
+    for (const auto& buffer : one.quantizer->named_buffers()) {
+      tensors.insert(one.name + "." + buffer.key());
+    }
+  }
+  log_info("ranges: {} of the file's {} for {} quantizers", count, ranges.size(), count);
+  return tensors;
 }
 
 }  // namespace ssdq

@@ -45,20 +45,34 @@ void append_ssd(Graph& graph, const HeadSpec& spec) {
   });
 }
 
+Conv head_depthwise(int channels) {
+  Conv depthwise = square_conv(channels, 3);
+  depthwise.groups = channels;
+  depthwise.activation = Activation::kRelu6;
+  return depthwise;
+}
+
 void append_ssd_lite(Graph& graph, const HeadSpec& spec) {
   const std::vector<Shape> shapes = infer_shapes(graph);
   const int last = static_cast<int>(graph.features.size()) - 1;
   append_levels(graph, spec, [&](NodeId feature, int level, const std::string& stem, int channels) {
     NodeId input = feature;
     if (level != last) {
-      Conv depthwise = square_conv(shapes[feature].channels, 3);
-      depthwise.groups = depthwise.out_channels;
+      Conv depthwise = head_depthwise(shapes[feature].channels);
       depthwise.bias = false;
       depthwise.batch_norm = BatchNorm{};
-      depthwise.activation = Activation::kRelu6;
       input = push(graph, stem + ".dw", depthwise, feature);
     }
     return push(graph, stem + ".pw", square_conv(channels, 1), input);
+  });
+}
+
+void append_folded_ssd_lite(Graph& graph, const HeadSpec& spec) {
+  const std::vector<Shape> shapes = infer_shapes(graph);
+  append_levels(graph, spec, [&](NodeId feature, int, const std::string& stem, int channels) {
+    const NodeId depthwise =
+        push(graph, stem + ".dw", head_depthwise(shapes[feature].channels), feature);
+    return push(graph, stem + ".pw", square_conv(channels, 1), depthwise);
   });
 }
 
@@ -94,6 +108,10 @@ HeadRegistry builtin_heads() {
   heads.add({"SSDLiteBoxPredictor",
              "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
              append_ssd_lite});
+  heads.add({"SSDLiteFoldedBoxPredictor",
+             "depthwise 3x3 (a bias, no batch norm) and 1x1 convolution on every level "
+             "(TensorFlow's SSDLite with batch norm folded)",
+             append_folded_ssd_lite});
   return heads;
 }
 

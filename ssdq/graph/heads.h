@@ -39,7 +39,8 @@ class HeadRegistry {
 
 // Holds SSDBoxPredictor (a 3x3 convolution for each level and role: "head.cls.<level>",
 // "head.box.<level>") and SSDLiteBoxPredictor (depthwise 3x3 - BN - ReLU6 "....dw", then a 1x1
-// convolution "....pw"; on the last level only the latter). All predictions have a bias.
+// convolution "....pw"; on the last level only the latter) and SSDLiteFoldedBoxPredictor (both on
+// every level, "....dw" with a bias in place of its batch norm). All predictions have a bias.
 HeadRegistry builtin_heads();
 
 // Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths

@@ -1,6 +1,7 @@
 #include "ssdq/importing/import_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -132,6 +133,22 @@ class Importer {
       keep(node.name + ".bn", identity_batch_norm(shift, conv.batch_norm->eps));
     }
     keep(node.name + ".weight", head_rows(node, weight));
+    take_scales(node, names.first);
+  }
+
+  // Of a layer whose file holds codes of 8 bits.
+  void take_scales(const Node& node, const std::string& layer) {
+    constexpr double kMostCode = 127;
+    used_.insert(dotted(layer, "weight_scale"));
+    used_.insert(dotted(layer, "output_scale"));
+    const std::string input = dotted(layer, "input_scale");
+    used_.insert(input);
+    if (wanted_ && has(input) && tensors_.at(input).numel() == 1) {
+      const auto scale = tensors_.at(input).item<double>();
+      if (scale > 0 && std::isfinite(scale)) {
+        result_.input_ranges[node.name] = kMostCode / scale;
+      }
+    }
   }
 
   BatchNormTensors read_batch_norm(const std::string& target, const std::string& module,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,10 +33,15 @@ struct ImportReport {
 // A line with the counts, then the first ten of each kind that speaks of a difference.
 std::string describe(const ImportReport& report);
 
+// The largest magnitude that the file's codes of a node's input stand for, by node name: codes are
+// -(2^(bits - 1) - 1) .. 2^(bits - 1) - 1 steps of a quantized network.
+using InputRanges = std::map<std::string, double>;
+
 struct ImportedState {
   const ImportSource* source = nullptr;
   State tensors;  // float32, under the network's names
   ImportReport report;
+  InputRanges input_ranges;
 };
 
 // Finds the tensors of the network that `graph` describes (without quantizers) in the state of
@@ -45,6 +51,8 @@ struct ImportedState {
 //  - a batch norm that the network has not is folded into weight and bias; one that the file has
 //    not becomes the identity plus the bias;
 //  - a batch norm of another epsilon gets the running variance with the same output;
+//  - of codes, the weights come dequantized ("<layer>.weight_scale" needs no place), and
+//    "<layer>.input_scale" gives the input_ranges;
 //  - fully connected layers of VGG become convolutions, every fourth row and third column kept.
 // Throws Error when the source cannot be told, ConfigError when it is unknown; differences are left
 // to the caller.

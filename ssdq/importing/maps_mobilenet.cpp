@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "ssdq/importing/graph_parts.h"
@@ -153,6 +155,51 @@ NameMap map_torchvision_mobilenet_v3(const Graph& graph, const FileNames&) {
   const auto blocks = classifier_blocks(graph);
   for (size_t block = 0; block < blocks.size(); ++block) {
     add_v3_block(map, graph, fmt::format("features.{}", block), blocks[block]);
+  }
+  return map;
+}
+
+// The names of TensorFlow's model zoo as its converters to Caffe and ncnn give them: blocks "conv",
+// "conv_1", ... of "expand", "depthwise" and "project", extra levels numbered from 2 by the layers
+// 1 (1x1) and 2 (separable), and heads after the layer that they read.
+NameMap map_ncnn_mobilenet_v2_ssdlite(const Graph& graph, const FileNames&) {
+  NameMap map;
+  const auto set = [&](NodeId id, const std::string& layer) {
+    map[graph.nodes[id].name] = {layer, ""};
+  };
+  const auto blocks = classifier_blocks(graph);
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    const auto& layers = blocks[block];
+    if (layers.size() == 1) {
+      set(layers.front(), block == 0 ? "Conv" : "Conv_1");
+      continue;
+    }
+    const std::string stem = block == 1 ? "conv/" : fmt::format("conv_{}/", block - 1);
+    for (const NodeId id : layers) {
+      set(id, stem + (is_depthwise(graph.nodes[id]) ? "depthwise"
+                      : id == layers.back()         ? "project"
+                                                    : "expand"));
+    }
+  }
+  const auto levels = extra_levels(graph);
+  for (size_t level = 0; level < levels.size(); ++level) {
+    for (const NodeId id : levels[level]) {
+      const std::string separable = fmt::format("layer_19_2_{}", level + 2);
+      set(id, is_depthwise(graph.nodes[id]) ? separable + "/depthwise"
+              : id == levels[level].back()  ? separable
+                                            : fmt::format("layer_19_1_{}", level + 2));
+    }
+  }
+  for (const auto& [role, kind] :
+       {std::pair{OutputRole::kClass, "_mbox_conf"}, std::pair{OutputRole::kBox, "_mbox_loc"}}) {
+    const auto heads = head_levels(graph, role);
+    for (size_t level = 0; level < heads.size(); ++level) {
+      const auto feature = map.find(graph.nodes[graph.features[level]].name);
+      for (const NodeId id : heads[level]) {
+        const std::string layer = feature == map.end() ? "" : feature->second.first + kind;
+        set(id, is_depthwise(graph.nodes[id]) ? layer + "/depthwise" : layer);
+      }
+    }
   }
   return map;
 }

@@ -27,6 +27,8 @@ NameMap map_torchvision_ssd300(const Graph& graph, const FileNames& names);
 NameMap map_torchvision_ssdlite320(const Graph& graph, const FileNames& names);
 NameMap map_nvidia_ssd(const Graph& graph, const FileNames& names);
 
+NameMap map_ncnn_mobilenet_v2_ssdlite(const Graph& graph, const FileNames& names);
+
 // Parts that several families share.
 
 // nn.Sequential of the classifier's convolutions, batch norms (if the file has any), activations

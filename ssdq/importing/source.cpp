@@ -117,6 +117,15 @@ std::vector<ImportSource> detectors() {
        kTorchvisionEps,
        {},
        kHalf},
+      {"ncnn-mobilenet_v2_ssdlite",
+       "TensorFlow's MobileNetV2-SSDLite as an ncnn network, batch norm folded, float or int8",
+       {{{"conv/project.weight"}, {"conv_13/expand_mbox_conf.weight"}}},
+       map_ncnn_mobilenet_v2_ssdlite,
+       false,
+       false,
+       kTorchvisionEps,
+       {},
+       kHalf},
   };
 }
 

@@ -51,6 +51,20 @@ TEST(Heads, SsdLiteIsSeparableExceptOnTheLastLevel) {
   EXPECT_EQ(infer_shapes(graph)[graph.find("head.cls.0.out")].size, (Size2{10, 20}));
 }
 
+TEST(Heads, FoldedSsdLiteIsSeparableOnEveryLevelAndHasNoBatchNorm) {
+  Graph graph = two_levels();
+  append_heads(builtin_heads(), graph, {"SSDLiteFoldedBoxPredictor", {3, 6}, 21});
+  EXPECT_THAT(
+      names_from(graph, 3),
+      testing::ElementsAre("head.cls.0.dw", "head.cls.0.pw", "head.cls.0.out", "head.box.0.dw",
+                           "head.box.0.pw", "head.box.0.out", "head.cls.1.dw", "head.cls.1.pw",
+                           "head.cls.1.out", "head.box.1.dw", "head.box.1.pw", "head.box.1.out"));
+  const auto& depthwise = std::get<Conv>(graph.nodes[graph.find("head.box.1.dw")].op);
+  EXPECT_TRUE(!depthwise.batch_norm && depthwise.bias);
+  EXPECT_EQ(depthwise.activation, Activation::kRelu6);
+  EXPECT_EQ(infer_shapes(graph)[graph.find("head.cls.0.out")].channels, 3 * 21);
+}
+
 TEST(Heads, WritingTheBackboneLeavesThemOut) {
   Graph graph = two_levels();
   append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21});
@@ -65,7 +79,7 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
-          "SSDLiteBoxPredictor"));
+          "SSDLiteBoxPredictor, SSDLiteFoldedBoxPredictor"));
   EXPECT_THAT(
       [&] {
         append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21});

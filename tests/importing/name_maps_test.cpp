@@ -10,7 +10,9 @@
 #include "published_nets.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/engine/experiment.h"
+#include "ssdq/engine/quantizers.h"
 #include "ssdq/engine/registries.h"
+#include "ssdq/engine/weights_import.h"
 #include "ssdq/importing/import_state.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
@@ -79,6 +81,47 @@ TEST_F(Import, PytorchSsdMobileNetV2GivesTheOutputsOfThePublishedNetwork) {
   const auto found = detector->forward(image);
   EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
   EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+}
+
+TEST_F(Import, TensorFlowSsdLiteGivesTheOutputsOfThePublishedNetwork) {
+  const torch::NoGradGuard no_grad;
+  const auto net = ncnn_mobilenet_v2_ssdlite(21);
+  auto detector =
+      load(experiment("mobilenet_v2_ssdlite300_tf_voc.yaml"), net, "ncnn-mobilenet_v2_ssdlite");
+  const auto image = torch::rand({1, 3, 300, 300}) * 2 - 1;
+  const auto expected = run_ncnn_mobilenet_v2_ssdlite(net, image, 21);
+  const auto found = detector->forward(image);
+  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
+  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+}
+
+// A file of codes says what its inputs' codes stand for.
+TEST_F(Import, ScalesOfCodesBecomeTheRangesOfQuantizers) {
+  const torch::NoGradGuard no_grad;
+  auto net = ncnn_mobilenet_v2_ssdlite(21);
+  net.set("Conv.input_scale", torch::tensor({127.0F}));
+  net.set("Conv.weight_scale", torch::ones({32}));
+  net.set("conv_3/project.input_scale", torch::tensor({50.8F}));
+  net.set("Conv_1_mbox_loc.input_scale", torch::tensor({12.7F}));
+  const auto target = experiment("mobilenet_v2_ssdlite300_tf_voc_quan_w8a8.yaml");
+  const auto imported = import_state(target.graph, net.state(), {});
+  EXPECT_TRUE(imported.report.complete()) << describe(imported.report);
+  ASSERT_EQ(imported.input_ranges.size(), 3U);
+  EXPECT_NEAR(imported.input_ranges.at("backbone.0"), 1, 1e-6);
+  EXPECT_NEAR(imported.input_ranges.at("head.box.1.pw"), 10, 1e-5);
+
+  auto detector = build_detector(target);
+  const auto held = set_input_ranges(*detector, imported.input_ranges);
+  EXPECT_EQ(held.size(), 3 * 4U);
+  EXPECT_EQ(held.count("head.box.1.pw.input_quantizer.max"), 1U);
+  detector->eval();
+  for (const auto& one : quantizers_of(*detector)) {
+    if (one.name == "backbone.0.input_quantizer") {
+      const auto x = torch::tensor({-3.0F, -1.2F / 127, 0.4F / 127, 5.6F / 127, 0.999F});
+      const auto codes = torch::tensor({-127.0F, -1.0F, 0.0F, 6.0F, 127.0F});
+      EXPECT_TRUE(torch::allclose(one.quantizer->forward(x) * 127, codes, 1e-6, 1e-6));
+    }
+  }
 }
 
 TEST_F(Import, FitsEveryPublishedDetector) {

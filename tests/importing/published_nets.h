@@ -65,4 +65,8 @@ PublishedNet torchvision_vgg16(bool batch_norm);
 PublishedNet torchvision_resnet(const std::vector<int>& blocks, bool bottleneck);
 PublishedNet torchvision_ssd300(int64_t classes);
 
+PublishedNet ncnn_mobilenet_v2_ssdlite(int64_t classes);
+RawOutputs run_ncnn_mobilenet_v2_ssdlite(const PublishedNet& net, const torch::Tensor& image,
+                                         int64_t classes);
+
 }  // namespace ssdq::testing
