@@ -38,7 +38,7 @@ struct Network {
 std::string lines(const std::vector<std::string>& layers) {
   std::string text = "7767517\n" + std::to_string(layers.size()) + " 99\n";
   for (const auto& layer : layers) {
-    text += layer + "\n";
+    text += layer + "\n\n";
   }
   return text;
 }
@@ -52,7 +52,7 @@ Network every_kind() {
              "Convolution codes 1 1 d e 0=2 1=1 5=1 6=6 8=2",
              "ConvolutionDepthWise dw 1 1 e f 0=4 1=1 6=4 7=2 8=1",
              "ConvolutionDepthWise one 1 1 f g 0=2 1=1 6=2 7=2 8=102",
-             "InnerProduct fc 1 1 g h 0=2 1=1 2=4", "", "  ", "Softmax p 1 1 h i 0=0"}),
+             "InnerProduct fc 1 1 g h 0=2 1=1 2=4", "Softmax p 1 1 h i 0=0"}),
       float32({1, 2, 3, 4, 5, 6}) + bytes_of<float>({7, 8}) +
           tagged(0x01306B47, bytes_of<uint16_t>({0x3C00, 0xC000, 0x0001, 0x7BFF, 0x8000, 0x3555})) +
           int8({127, -127, 0, 1, 2, -128}) + bytes_of<float>({0.5F, -1, 127, 2, 16}) +

@@ -36,14 +36,15 @@ struct Case {
 
 void PrintTo(const Case& how, std::ostream* out) { *out << how.name; }
 
-// A signed image, depthwise, strides, dilation, every activation with a requantization, a pool and
-// a sum.
+// A signed image, depthwise, strides, SAME padding with its odd column, dilation, every activation
+// with a requantization, a pool and a sum.
 Graph net() {
   Graph graph;
   append(graph, "input", Input{3, {17, 14}});
   append(graph, "backbone.0", conv(8, 3, 1, true), {0});
   Conv depthwise = conv(8, 3, 2, true, Activation::kRelu6);
   depthwise.groups = 8;
+  depthwise.same_padding = true;
   append(graph, "backbone.1", depthwise, {1});
   append(graph, "backbone.2", conv(12, 1, 1, true, Activation::kLinear), {2});
   append(graph, "backbone.3", conv(12, 3, 1, true, Activation::kLinear), {3});
@@ -256,6 +257,7 @@ INSTANTIATE_TEST_SUITE_P(
              {{"ACTIVATION_SYMMETRIC", "false"}},
              "true",
              "int2"},
+        Case{"uniform_signed", "uniform", 8, 8, {{"ACTIVATION_CODES", "signed"}}, "true", "int8"},
         Case{"iao_w8a8", "iao", 8, 8, {}, "true", "int8"},
         Case{"iao_affine", "iao", 5, 8, {{"SYMMETRIC", "false"}}, "true", "uint5"},
         Case{"iao_tensor", "iao", 6, 6, {{"WEIGHT_GRANULARITY", "tensor"}}, "true", "int6"},

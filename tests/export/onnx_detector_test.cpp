@@ -118,6 +118,23 @@ TEST_F(OnnxCells, DecodedOutputsAreProbabilitiesAndBoxes) {
   EXPECT_LT(relative_difference(outputs[0].at("boxes").values, boxes), 1e-5);
 }
 
+TEST_F(OnnxCells, SigmoidScoresAreThoseOfThePostProcessor) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  load({"MODEL.BOX_HEAD.SCORES", "sigmoid"});
+  const torch::NoGradGuard no_grad;
+  const auto images = image("00007");
+  const auto logits = subject_->detector->forward(images).class_logits;
+  const auto outputs = run(options_of(OnnxHeads::kDecoded), images);
+  ASSERT_EQ(outputs.size(), 1);
+  EXPECT_LT(relative_difference(outputs[0].at("scores").values, value_of(logits.sigmoid()).values),
+            1e-5);
+  const auto detections = run(options_of(OnnxHeads::kDetections), images);
+  ASSERT_EQ(detections.size(), 1);
+  const auto expected = above(detect(images).front(), 0.9F);
+  EXPECT_GE(expected.size(), 5);
+  expect_same(above(rows_of(detections[0].at("detections"), 0), 0.9F), expected);
+}
+
 TEST_F(OnnxCells, DetectionsAreThoseOfThePostProcessor) {
   SSDQ_NEEDS_ONNXRUNTIME();
   load();
@@ -217,6 +234,7 @@ TEST_F(OnnxDetector, MetadataTellHowToFeedAndReadIt) {
   EXPECT_EQ(model.metadata.at("nms_threshold"), "0.45");
   EXPECT_EQ(model.metadata.at("num_priors"), "8732");
   EXPECT_EQ(model.metadata.at("outputs"), "decoded");
+  EXPECT_EQ(model.metadata.at("scores"), "softmax");
   EXPECT_EQ(model.producer_name, "SSDQ");
   EXPECT_EQ(model.inputs[0].dims,
             (std::vector<OnnxDim>{int64_t{4}, int64_t{3}, int64_t{300}, int64_t{300}}));

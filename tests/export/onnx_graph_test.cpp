@@ -64,6 +64,13 @@ Net every_operator() {
   odd.stride = {1, 1};
   odd.dilation = {1, 1};
   const NodeId depthwise = net.add("depthwise", odd, {grouped});
+  Conv same;
+  same.out_channels = 6;
+  same.kernel = {3, 4};
+  same.stride = {2, 3};
+  same.dilation = {1, 2};
+  same.same_padding = true;
+  net.add("same", same, {0});
   const NodeId small = net.add("small", Pool{PoolKind::kMax, false, {2, 2}, {2, 2}}, {depthwise});
   const NodeId up = net.add("up", Upsample{3}, {small});
   const NodeId excited = net.add(

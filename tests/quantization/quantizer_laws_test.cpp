@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -216,6 +217,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(QuantizerOptions, BadValueIsOneSentenceNamingTheKey) {
   const std::vector<std::array<std::string, 3>> bad{{"uniform", "WEIGHT_GRANULARITY", "row"},
                                                     {"uniform", "ACTIVATION_SYMMETRIC", "maybe"},
+                                                    {"uniform", "ACTIVATION_CODES", "unsigned"},
                                                     {"uniform", "POWER_OF_TWO", "2"},
                                                     {"uniform", "MOMENTUM", "-0.1"},
                                                     {"iao", "SYMMETRIC", "maybe"},
@@ -236,6 +238,39 @@ TEST(QuantizerOptions, BadValueIsOneSentenceNamingTheKey) {
     EXPECT_NE(message.find("QUANTIZATION.OPTIONS." + key), std::string::npos) << message;
     EXPECT_NE(message.find("'" + value + "'"), std::string::npos) << message;
   }
+}
+
+TEST(RangeFromData, SignedCodesAreSymmetricWhateverTheSignOfTheTensor) {
+  for (const bool is_signed : {false, true}) {
+    const QuantizerPtr quantizer =
+        make("uniform", Role::kActivation, 8, is_signed, {{"ACTIVATION_CODES", "signed"}});
+    ASSERT_TRUE(quantizer->set_range(12.7));
+    quantizer->eval();
+    const auto code = quantizer->value_code(torch::zeros({1}));
+    ASSERT_TRUE(code);
+    EXPECT_EQ(code->low.item<double>(), -127);
+    EXPECT_EQ(code->high.item<double>(), 127);
+    EXPECT_NEAR(code->step.item<double>(), 0.1, 1e-7);
+    const torch::Tensor y = quantizer->forward(torch::tensor({-20.0F, -0.16F, 0.04F, 99.0F}));
+    EXPECT_TRUE(torch::allclose(y, torch::tensor({-12.7F, -0.2F, 0.0F, 12.7F}), 1e-6, 1e-6)) << y;
+  }
+}
+
+TEST(RangeFromData, ARangeFromElsewhereStandsForObservation) {
+  const auto range_of = [](const QuantizerPtr& quantizer) {
+    EXPECT_TRUE(quantizer->set_range(3));
+    quantizer->eval();
+    const auto code = quantizer->value_code(torch::zeros({1}));
+    return std::pair{(code->low * code->step).item<double>(),
+                     (code->high * code->step).item<double>()};
+  };
+  const auto [none, high] = range_of(make("iao", Role::kActivation, 8, false));
+  EXPECT_EQ(none, 0);
+  EXPECT_NEAR(high, 3, 1e-6);
+  const auto [low, most] = range_of(make("uniform", Role::kActivation, 8, true));
+  EXPECT_NEAR(low, -3 * 128 / 127.0, 1e-6);
+  EXPECT_NEAR(most, 3, 1e-6);
+  EXPECT_FALSE(make("dorefa", Role::kActivation, 8)->set_range(3));
 }
 
 TEST(RangeFromData, StaysWhenObservationStops) {
