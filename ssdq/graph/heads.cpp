@@ -45,35 +45,45 @@ void append_ssd(Graph& graph, const HeadSpec& spec) {
   });
 }
 
-Conv head_depthwise(int channels) {
-  Conv depthwise = square_conv(channels, 3);
-  depthwise.groups = channels;
-  depthwise.activation = Activation::kRelu6;
-  return depthwise;
+// A head of a depthwise and a 1x1 convolution; how they differ.
+struct Separable {
+  enum class Last { kSeparable, kPointwise, kDense };
+  bool batch_norm = true;  // of the depthwise convolution, a bias without
+  Activation activation = Activation::kRelu6;
+  Last last = Last::kSeparable;  // the last level
+};
+
+Conv depthwise_conv(int channels, const Separable& style) {
+  Conv conv = square_conv(channels, 3);
+  conv.groups = channels;
+  conv.activation = style.activation;
+  if (style.batch_norm) {
+    conv.bias = false;
+    conv.batch_norm = BatchNorm{};
+  }
+  return conv;
 }
 
-void append_ssd_lite(Graph& graph, const HeadSpec& spec) {
+void append_separable(Graph& graph, const HeadSpec& spec, const Separable& style) {
   const std::vector<Shape> shapes = infer_shapes(graph);
   const int last = static_cast<int>(graph.features.size()) - 1;
   append_levels(graph, spec, [&](NodeId feature, int level, const std::string& stem, int channels) {
+    const auto kind = level == last ? style.last : Separable::Last::kSeparable;
+    if (kind == Separable::Last::kDense) {
+      return push(graph, stem, square_conv(channels, 3), feature);
+    }
     NodeId input = feature;
-    if (level != last) {
-      Conv depthwise = head_depthwise(shapes[feature].channels);
-      depthwise.bias = false;
-      depthwise.batch_norm = BatchNorm{};
-      input = push(graph, stem + ".dw", depthwise, feature);
+    if (kind == Separable::Last::kSeparable) {
+      input = push(graph, stem + ".dw", depthwise_conv(shapes[feature].channels, style), feature);
     }
     return push(graph, stem + ".pw", square_conv(channels, 1), input);
   });
 }
 
-void append_folded_ssd_lite(Graph& graph, const HeadSpec& spec) {
-  const std::vector<Shape> shapes = infer_shapes(graph);
-  append_levels(graph, spec, [&](NodeId feature, int, const std::string& stem, int channels) {
-    const NodeId depthwise =
-        push(graph, stem + ".dw", head_depthwise(shapes[feature].channels), feature);
-    return push(graph, stem + ".pw", square_conv(channels, 1), depthwise);
-  });
+void add_separable(HeadRegistry& heads, const char* name, const char* summary, Separable style) {
+  heads.add({name, summary, [style](Graph& graph, const HeadSpec& spec) {
+               append_separable(graph, spec, style);
+             }});
 }
 
 }  // namespace
@@ -105,13 +115,21 @@ std::vector<std::string> HeadRegistry::names() const {
 HeadRegistry builtin_heads() {
   HeadRegistry heads;
   heads.add({"SSDBoxPredictor", "3x3 convolution on each level (SSD)", append_ssd});
-  heads.add({"SSDLiteBoxPredictor",
-             "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
-             append_ssd_lite});
-  heads.add({"SSDLiteFoldedBoxPredictor",
-             "depthwise 3x3 (a bias, no batch norm) and 1x1 convolution on every level "
-             "(TensorFlow's SSDLite with batch norm folded)",
-             append_folded_ssd_lite});
+  using Last = Separable::Last;
+  add_separable(heads, "SSDLiteBoxPredictor",
+                "depthwise 3x3 and 1x1 convolution on each level, 1x1 alone on the last (SSDLite)",
+                {true, Activation::kRelu6, Last::kPointwise});
+  add_separable(heads, "SSDLiteFullBoxPredictor",
+                "depthwise 3x3 and 1x1 convolution on every level (torchvision's SSDLite)",
+                {true, Activation::kRelu6, Last::kSeparable});
+  add_separable(heads, "SSDLiteFoldedBoxPredictor",
+                "depthwise 3x3 (a bias, no batch norm) and 1x1 convolution on every level "
+                "(TensorFlow's SSDLite with batch norm folded)",
+                {false, Activation::kRelu6, Last::kSeparable});
+  add_separable(heads, "SeparableBoxPredictor",
+                "depthwise 3x3 (a bias, ReLU) and 1x1 convolution on each level, 3x3 on the last "
+                "(Ultra-Light)",
+                {false, Activation::kRelu, Last::kDense});
   return heads;
 }
 

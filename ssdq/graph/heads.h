@@ -37,10 +37,12 @@ class HeadRegistry {
   std::map<std::string, HeadBuilder> builders_;
 };
 
-// Holds SSDBoxPredictor (a 3x3 convolution for each level and role: "head.cls.<level>",
-// "head.box.<level>") and SSDLiteBoxPredictor (depthwise 3x3 - BN - ReLU6 "....dw", then a 1x1
-// convolution "....pw"; on the last level only the latter) and SSDLiteFoldedBoxPredictor (both on
-// every level, "....dw" with a bias in place of its batch norm). All predictions have a bias.
+// Holds SSDBoxPredictor, a 3x3 convolution for each level and role ("head.cls.<level>",
+// "head.box.<level>"), and predictors of a depthwise 3x3 convolution ("....dw") and a 1x1
+// convolution ("....pw"): SSDLiteBoxPredictor (batch norm and ReLU6 between them; on the last level
+// the 1x1 convolution alone), SSDLiteFullBoxPredictor (both on every level),
+// SSDLiteFoldedBoxPredictor (the same with a bias in place of batch norm) and SeparableBoxPredictor
+// (bias and ReLU; on the last level as SSDBoxPredictor). All predictions have a bias.
 HeadRegistry builtin_heads();
 
 // Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths

@@ -19,35 +19,6 @@ LayerNames pair_at(const std::string& prefix, size_t number) {
   return {fmt::format("{}{}", prefix, number), fmt::format("{}{}", prefix, number + 1)};
 }
 
-// Blocks "<prefix><block>.<inner><0|3|6>", each convolution followed by batch norm and activation.
-void add_flat_blocks(NameMap& map, const Graph& graph, const std::string& prefix,
-                     const std::string& inner, const Blocks& blocks) {
-  for (size_t block = 0; block < blocks.size(); ++block) {
-    const std::string stem = blocks[block].size() == 1
-                                 ? fmt::format("{}{}.", prefix, block)
-                                 : fmt::format("{}{}.{}", prefix, block, inner);
-    for (size_t i = 0; i < blocks[block].size(); ++i) {
-      map[graph.nodes[blocks[block][i]].name] = pair_at(stem, 3 * i);
-    }
-  }
-}
-
-// Extra levels of MobileNetV1 detectors: a 1x1 convolution, then a 3x3 one or, separable, a
-// Sequential of two.
-void add_plain_extras(NameMap& map, const Graph& graph, const std::string& prefix) {
-  const auto levels = extra_levels(graph);
-  for (size_t level = 0; level < levels.size(); ++level) {
-    const auto& layers = levels[level];
-    for (size_t i = 0; i < layers.size(); ++i) {
-      const bool separable = layers.size() == 3 && i > 0;
-      map[graph.nodes[layers[i]].name] = {separable
-                                              ? fmt::format("{}{}.2.{}", prefix, level, 2 * (i - 1))
-                                              : fmt::format("{}{}.{}", prefix, level, 2 * i),
-                                          ""};
-    }
-  }
-}
-
 // torchvision's MobileNetV3 block: each layer is a Sequential of convolution and batch norm, or a
 // squeeze-excite with fc1 and fc2. `stem` ends where the layer's number begins.
 void add_v3_layers(NameMap& map, const Graph& graph, const std::string& stem,
@@ -97,6 +68,32 @@ NameMap efficientnet(const Graph& graph, const std::string& prefix) {
 }
 
 }  // namespace
+
+size_t add_flat_blocks(NameMap& map, const Graph& graph, const std::string& prefix,
+                       const std::string& inner, const Blocks& blocks, size_t first) {
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const std::string module = fmt::format("{}{}.", prefix, first + i);
+    const std::string stem = blocks[i].size() == 1 ? module : module + inner;
+    for (size_t layer = 0; layer < blocks[i].size(); ++layer) {
+      map[graph.nodes[blocks[i][layer]].name] = pair_at(stem, 3 * layer);
+    }
+  }
+  return first + blocks.size();
+}
+
+void add_plain_extras(NameMap& map, const Graph& graph, const std::string& prefix) {
+  const auto levels = extra_levels(graph);
+  for (size_t level = 0; level < levels.size(); ++level) {
+    const auto& layers = levels[level];
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const bool separable = layers.size() == 3 && i > 0;
+      map[graph.nodes[layers[i]].name] = {separable
+                                              ? fmt::format("{}{}.2.{}", prefix, level, 2 * (i - 1))
+                                              : fmt::format("{}{}.{}", prefix, level, 2 * i),
+                                          ""};
+    }
+  }
+}
 
 void add_inverted_residuals(NameMap& map, const Graph& graph, const std::string& prefix,
                             const Blocks& blocks) {

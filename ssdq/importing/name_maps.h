@@ -19,6 +19,8 @@ NameMap map_efficientnet(const Graph& graph, const FileNames& names);
 NameMap map_pytorch_ssd_vgg(const Graph& graph, const FileNames& names);
 NameMap map_pytorch_ssd_mobilenet(const Graph& graph, const FileNames& names);
 
+NameMap map_ultralight(const Graph& graph, const FileNames& names);
+
 NameMap map_torchvision_vgg(const Graph& graph, const FileNames& names);
 NameMap map_torchvision_mobilenet_v2(const Graph& graph, const FileNames& names);
 NameMap map_torchvision_mobilenet_v3(const Graph& graph, const FileNames& names);
@@ -47,6 +49,16 @@ struct HeadNames {
 };
 void add_heads(NameMap& map, const Graph& graph, const FileNames& names, const HeadNames& heads);
 void add_lufficc_heads(NameMap& map, const Graph& graph, const FileNames& names);
+
+// Blocks "<prefix><block>.<inner><0|3|6>", each convolution followed by batch norm and activation;
+// counted from `first`. Returns the number of the next one.
+size_t add_flat_blocks(NameMap& map, const Graph& graph, const std::string& prefix,
+                       const std::string& inner, const std::vector<std::vector<NodeId>>& blocks,
+                       size_t first = 0);
+
+// Extra levels of MobileNetV1 detectors: a 1x1 convolution, then a 3x3 one or, separable, a
+// Sequential of two.
+void add_plain_extras(NameMap& map, const Graph& graph, const std::string& prefix);
 
 // torchvision's MobileNetV2 blocks "<prefix><block>.conv.<layer>", and "<prefix><block>.0" for a
 // convolution alone.

@@ -105,6 +105,22 @@ TEST(Priors, AStrideOfZeroSpreadsTheBoxesEvenlyOverTheImage) {
   }
 }
 
+// Squares alone, as of the Ultra-Light face detectors: two or three sizes, no ratios.
+TEST(Priors, SeveralSizesWithoutMaxSizesAndRatiosAreSquares) {
+  PriorsConfig config;
+  config.strides = {8, 64};
+  config.min_sizes = {{10, 16, 24}, {128, 256}};
+  config.max_sizes = {};
+  config.aspect_ratios = {{}, {}};
+  EXPECT_EQ(boxes_per_location(config), (std::vector<int>{3, 2}));
+  const auto boxes = make_priors(config, {{30, 40}, {4, 5}}, {240, 320});
+  ASSERT_EQ(boxes.size(), 3U * 1200 + 2 * 20);
+  expect_box(boxes[5], 12.0 / 320, 4.0 / 240, 24.0 / 320, 24.0 / 240);
+  expect_box(boxes[3 * 41 + 1], 12.0 / 320, 12.0 / 240, 16.0 / 320, 16.0 / 240);
+  expect_box(boxes[3600], 32.0 / 320, 32.0 / 240, 128.0 / 320, 128.0 / 240);
+  expect_box(boxes.back(), 288.0 / 320, 224.0 / 240, 256.0 / 320, 1);
+}
+
 TEST(Priors, ClipActsOnCentreForm) {
   PriorsConfig config = one_level();
   config.min_sizes = {{150}};

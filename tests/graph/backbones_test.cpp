@@ -28,11 +28,15 @@ void PrintTo(const Model& model, std::ostream* stream) { *stream << model.cfg; }
 
 const std::string kSsd = "SSDBoxPredictor";
 const std::string kLite = "SSDLiteBoxPredictor";
+const std::string kSeparable = "SeparableBoxPredictor";
 const std::vector<int> kSsdBoxes{4, 6, 6, 6, 4, 4};
 const std::vector<int> kSix{6, 6, 6, 6, 6, 6};
 const std::vector<int> kMaps300{38, 19, 10, 5, 3, 1};
 const std::vector<int> kMaps19{19, 10, 5, 3, 2, 1};
 const std::vector<int> kMaps320{20, 10, 5, 3, 2, 1};
+const std::vector<int> kMaps40{40, 20, 10, 5};
+const std::vector<int> kFaceChannels{64, 128, 256, 256};
+const std::vector<int> kFaceBoxes{3, 2, 2, 3};
 const std::vector<int> kVgg{512, 1024, 512, 256, 256, 256};
 
 // Published counts: 35,641,826 is torchvision's ssd300_vgg16 (91 classes); 26,285,486 and
@@ -174,6 +178,9 @@ const std::vector<Model> kModels{
      8732,
      4,
      1225192},
+    // Sums of the published checkpoints without running statistics, at 320x320.
+    {"ultralight_slim_320", 320, kFaceChannels, kMaps40, kSeparable, kFaceBoxes, 5875, 2, 260188},
+    {"ultralight_rfb_320", 320, kFaceChannels, kMaps40, kSeparable, kFaceBoxes, 5875, 2, 276292},
 };
 
 Graph backbone(const std::string& name, Size2 image_size) {

@@ -65,6 +65,27 @@ TEST(Heads, FoldedSsdLiteIsSeparableOnEveryLevelAndHasNoBatchNorm) {
   EXPECT_EQ(infer_shapes(graph)[graph.find("head.cls.0.out")].channels, 3 * 21);
 }
 
+// With biases instead of batch norms, and a full convolution at the end.
+TEST(Heads, SeparableHasABiasAndADenseLastLevel) {
+  Graph graph = two_levels();
+  append_heads(builtin_heads(), graph, {"SeparableBoxPredictor", {3, 2}, 2});
+  EXPECT_THAT(names_from(graph, 3),
+              testing::ElementsAre("head.cls.0.dw", "head.cls.0.pw", "head.cls.0.out",
+                                   "head.box.0.dw", "head.box.0.pw", "head.box.0.out", "head.cls.1",
+                                   "head.cls.1.out", "head.box.1", "head.box.1.out"));
+  const auto& depthwise = std::get<Conv>(graph.nodes[graph.find("head.cls.0.dw")].op);
+  EXPECT_EQ(depthwise.groups, 8);
+  EXPECT_TRUE(depthwise.bias);
+  EXPECT_FALSE(depthwise.batch_norm.has_value());
+  EXPECT_EQ(depthwise.activation, Activation::kRelu);
+  const auto& last = std::get<Conv>(graph.nodes[graph.find("head.box.1")].op);
+  EXPECT_EQ(last.kernel, (Size2{3, 3}));
+  EXPECT_EQ(last.groups, 1);
+  const auto shapes = infer_shapes(graph);
+  EXPECT_EQ(shapes[graph.find("head.cls.0.out")].channels, 3 * 2);
+  EXPECT_EQ(shapes[graph.find("head.box.1.out")].size, (Size2{5, 10}));
+}
+
 TEST(Heads, WritingTheBackboneLeavesThemOut) {
   Graph graph = two_levels();
   append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4, 6}, 21});
@@ -79,7 +100,8 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
       },
       testing::ThrowsMessage<ConfigError>(
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
-          "SSDLiteBoxPredictor, SSDLiteFoldedBoxPredictor"));
+          "SSDLiteBoxPredictor, SSDLiteFoldedBoxPredictor, SSDLiteFullBoxPredictor, "
+          "SeparableBoxPredictor"));
   EXPECT_THAT(
       [&] {
         append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21});
