@@ -7,7 +7,9 @@
 #include <boost/program_options.hpp>
 
 #include "arguments.h"
+#include "ssdq/checkpoint/caffe_file.h"
 #include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/checkpoint/file_kind.h"
 #include "ssdq/checkpoint/pytorch_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/config/reader.h"
@@ -36,14 +38,19 @@ constexpr const char* kUsage =
     "  import_weights --weights mb2-ssd-lite-mp-0_686.pth --output mb2.safetensors \\\n"
     "                 --config-file configs/mobilenet_v2_ssd_lite300_voc0712.yaml\n"
     "Without --config-file it lists the tensors and converts the file by the ending of --output:\n"
-    "  import_weights --weights model.pth --output model.safetensors\n\n";
+    "  import_weights --weights model.pth --output model.safetensors\n"
+    "A Caffe network is two files:\n"
+    "  import_weights --weights ssd300.caffemodel --prototxt deploy.prototxt \\\n"
+    "                 --output ssd300.safetensors --config-file "
+    "configs/vgg_ssd300_voc0712.yaml\n\n";
 
 po::options_description describe_options() {
   po::options_description options("options");
   auto add = options.add_options();
   add("help,h", "this text and the sources");
   add("weights", po::value<std::string>(),
-      ".pth, .safetensors, .weights or (with its .bin) .param file to read");
+      ".pth, .safetensors, .weights, .caffemodel or (with its .bin) .param file to read");
+  add("prototxt", po::value<std::string>(), "description of the layers of a .caffemodel");
   add("output", po::value<std::string>(), ".safetensors or, without --config-file, .pth to write");
   add("config-file", po::value<std::string>(), "YAML configuration of the detector");
   add("source", po::value<std::string>()->default_value(""),
@@ -73,9 +80,33 @@ void print_tensors(const ssdq::State& tensors) {
             << fmt::format("{} tensors, {} values\n", tensors.size(), values);
 }
 
+ssdq::TensorFile read_caffe(const po::variables_map& given, const std::string& weights) {
+  auto file = ssdq::read_caffe(weights, required(given, "prototxt", "that of the .caffemodel"));
+  if (const auto left_out = file.metadata.find("left_out"); left_out != file.metadata.end()) {
+    std::cout << "note: the prototxt has not these layers of the file: " << left_out->second
+              << '\n';
+  }
+  return file;
+}
+
+ssdq::TensorFile read_tensors(const po::variables_map& given, const std::string& weights) {
+  return ssdq::is_caffe_file(weights) ? read_caffe(given, weights)
+                                      : ssdq::read_tensor_file(weights);
+}
+
+ssdq::State foreign_state(const po::variables_map& given, const std::string& weights) {
+  if (ssdq::is_caffe_file(weights)) {
+    return read_caffe(given, weights).tensors;
+  }
+  const auto file = ssdq::load_checkpoint(weights);
+  SSDQ_CHECK(file.weights_only, "{}: is a checkpoint of SSDQ already; give it as MODEL.WEIGHTS",
+             weights);
+  return file.model;
+}
+
 // Lists the file and, with an output, converts it.
 int convert(const po::variables_map& given, const std::string& weights) {
-  const auto file = ssdq::read_tensor_file(weights);
+  const auto file = read_tensors(given, weights);
   print_tensors(file.tensors);
   if (given.count("output") == 0) {
     return ssdq::kExitOk;
@@ -125,10 +156,8 @@ int import(const po::variables_map& given, const std::string& weights,
   options.source = given["source"].as<std::string>();
   options.allow_missing = given["allow-missing"].as<std::vector<std::string>>();
   options.reset = given["reset"].as<std::vector<std::string>>();
-  const auto file = ssdq::load_checkpoint(weights);
-  SSDQ_CHECK(file.weights_only, "{}: is a checkpoint of SSDQ already; give it as MODEL.WEIGHTS",
-             weights);
-  const auto imported = ssdq::import_state(experiment.graph, file.model, options);
+  const auto imported =
+      ssdq::import_state(experiment.graph, foreign_state(given, weights), options);
   ssdq::check_complete(imported, weights);
 
   auto detector = ssdq::build_detector(experiment);
@@ -160,6 +189,8 @@ int run(int argc, char** argv) {
     return ssdq::kExitOk;
   }
   const auto weights = required(given, "weights", "a file");
+  SSDQ_CHECK_CONFIG(given.count("prototxt") == 0 || ssdq::is_caffe_file(weights),
+                    "--prototxt belongs to a .caffemodel, but --weights is {}", weights);
   if (given.count("config-file") != 0) {
     return import(given, weights, overrides);
   }

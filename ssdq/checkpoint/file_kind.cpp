@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "ssdq/utils/strings.h"
+
 namespace ssdq {
 namespace {
 
@@ -66,5 +68,7 @@ std::string describe_foreign_file(std::string_view start) {
              ? "it is neither a safetensors nor a .pth checkpoint, or its start is damaged"
              : fmt::format("it looks like {}; a safetensors or .pth checkpoint was expected", kind);
 }
+
+bool is_caffe_file(const std::string& path) { return ends_with(to_lower(path), ".caffemodel"); }
 
 }  // namespace ssdq

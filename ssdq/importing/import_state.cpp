@@ -61,6 +61,10 @@ class Importer {
   }
 
  private:
+  bool is_image_layer(const Node& node) const {
+    return std::holds_alternative<Input>(graph_.nodes[node.inputs.front()].op);
+  }
+
   bool is_wanted(const Node& node) const {
     return !options_.backbone_only ||
            (result_.source->classifier ? node.backbone : starts_with(node.name, "backbone."));
@@ -120,6 +124,9 @@ class Importer {
     auto weight =
         take(node.name + ".weight", dotted(names.first, "weight"),
              {conv.out_channels, in / conv.groups, conv.kernel.height, conv.kernel.width});
+    if (weight.defined() && result_.source->bgr && is_image_layer(node)) {
+      weight = weight.flip({1});
+    }
     const bool file_bn = !names.second.empty() && has(names.second + ".running_mean");
     const std::string bias = dotted(names.first, "bias");
     if (!conv.batch_norm) {

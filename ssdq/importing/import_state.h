@@ -47,6 +47,7 @@ struct ImportedState {
 // Finds the tensors of the network that `graph` describes (without quantizers) in the state of
 // another system, by name, and brings them into SSDQ's form:
 //  - rows of heads in box-major order;
+//  - the first convolution of a network for B, G, R takes R, G, B;
 //  - a convolution's bias in front of a batch norm goes into the running mean;
 //  - a batch norm that the network has not is folded into weight and bias; one that the file has
 //    not becomes the identity plus the bias;

@@ -70,6 +70,46 @@ NameMap map_lufficc_vgg(const Graph& graph, const FileNames& names) {
   return map;
 }
 
+// "conv<block>_<layer>", a pool between blocks, then "fc6" and "fc7"; the extra levels go on as
+// "conv6_1" and "conv6_2". A head is called after the layer that it reads.
+NameMap map_caffe_vgg_ssd(const Graph& graph, const FileNames&) {
+  constexpr int kBlocks = 5;
+  NameMap map;
+  int block = 1, layer = 0;
+  for (const NodeId id : classifier_nodes(graph)) {
+    if (std::holds_alternative<Conv>(graph.nodes[id].op)) {
+      ++layer;
+      map[graph.nodes[id].name] = {block <= kBlocks ? fmt::format("conv{}_{}", block, layer)
+                                                    : fmt::format("fc{}", block + layer - 1),
+                                   ""};
+    } else if (std::holds_alternative<Pool>(graph.nodes[id].op)) {
+      ++block;
+      layer = 0;
+    }
+  }
+  const auto levels = extra_levels(graph);
+  for (size_t level = 0; level < levels.size(); ++level) {
+    for (size_t i = 0; i < levels[level].size(); ++i) {
+      map[graph.nodes[levels[level][i]].name] = {fmt::format("conv{}_{}", level + 6, i + 1), ""};
+    }
+  }
+  const auto add_level_heads = [&](OutputRole role, const char* ending) {
+    const auto heads = head_levels(graph, role);
+    for (size_t level = 0; level < heads.size(); ++level) {
+      const NodeId feature = graph.features[level];
+      const auto source = map.find(graph.nodes[feature].name);
+      const std::string name = source == map.end() ? "conv4_3_norm" : source->second.first;
+      if (heads[level].size() == 1) {
+        map[graph.nodes[heads[level].front()].name] = {name + ending, ""};
+      }
+    }
+  };
+  add_level_heads(OutputRole::kClass, "_mbox_conf");
+  add_level_heads(OutputRole::kBox, "_mbox_loc");
+  add_l2_norm(map, graph, "conv4_3_norm.weight");
+  return map;
+}
+
 NameMap map_pytorch_ssd_vgg(const Graph& graph, const FileNames& names) {
   NameMap map;
   add_vgg(map, graph, names, "base_net.");

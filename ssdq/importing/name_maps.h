@@ -19,6 +19,7 @@ NameMap map_efficientnet(const Graph& graph, const FileNames& names);
 NameMap map_pytorch_ssd_vgg(const Graph& graph, const FileNames& names);
 NameMap map_pytorch_ssd_mobilenet(const Graph& graph, const FileNames& names);
 
+NameMap map_caffe_vgg_ssd(const Graph& graph, const FileNames& names);
 NameMap map_ultralight(const Graph& graph, const FileNames& names);
 
 NameMap map_torchvision_vgg(const Graph& graph, const FileNames& names);

@@ -46,6 +46,7 @@ struct ImportSource {
   double bn_eps = 1e-5;            // of its batch norms
   std::vector<std::string> unused{};  // globs of tensors that a detector has no place for
   std::optional<InputScaling> input{};
+  bool bgr = false;  // its first convolution takes the channels as B, G, R
 };
 
 const std::vector<ImportSource>& import_sources();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "../checkpoint/caffe_testing.h"
 #include "../e2e/process.h"
 #include "../utils/temp_folder.h"
 #include "published_nets.h"
@@ -78,6 +79,31 @@ TEST_F(ImportWeights, SaysInOneSentenceWhatIsWrong) {
   EXPECT_EQ(source.status, 2);
   EXPECT_THAT(source.output, HasSubstr("did you mean 'lufficc-vgg'"));
   EXPECT_EQ(import({"--force", "SOLVER.LR", "1"}, false).status, 2);
+}
+
+TEST(ImportWeightsOfCaffe, NeedsAPrototxt) {
+  const TempFolder folder;
+  const std::string weights = folder / "net.caffemodel";
+  write_text(weights, caffemodel({{"conv", "Convolution", {{{2, 3, 1, 1}}, {{2}}}},
+                                  {"fc8", "InnerProduct", {{{1, 2}}}}}));
+  write_text(folder / "net.prototxt",
+             "input: \"data\" input_dim: [1, 3, 8, 8]\n"
+             "layer { name: \"conv\" type: \"Convolution\" bottom: \"data\" top: \"conv\"\n"
+             "  convolution_param { num_output: 2 kernel_size: 1 } }\n");
+  const auto refused = run_tool("import_weights", {"--weights", weights});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.output, HasSubstr("--prototxt is missing"));
+  const std::string output = folder / "net.safetensors";
+  const auto converted = run_tool("import_weights", {"--weights", weights, "--prototxt",
+                                                     folder / "net.prototxt", "--output", output});
+  EXPECT_EQ(converted.status, 0) << converted.output;
+  EXPECT_THAT(converted.output, HasSubstr("the prototxt has not these layers of the file: fc8"));
+  EXPECT_THAT(converted.output, HasSubstr("conv.weight"));
+  EXPECT_EQ(load_checkpoint(output).model.size(), 2U);
+  const auto misplaced =
+      run_tool("import_weights", {"--weights", output, "--prototxt", folder / "net.prototxt"});
+  EXPECT_EQ(misplaced.status, 2);
+  EXPECT_THAT(misplaced.output, HasSubstr("--prototxt belongs to a .caffemodel"));
 }
 
 }  // namespace

@@ -70,6 +70,18 @@ TEST_F(Import, LufficcVggGivesTheOutputsOfThePublishedNetwork) {
   EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
 }
 
+TEST_F(Import, CaffeVggGivesTheOutputsOfTheSameNetworkForRgb) {
+  const torch::NoGradGuard no_grad;
+  const auto net = lufficc_vgg300(21);
+  auto detector =
+      load(experiment("vgg_ssd300_voc0712.yaml"), caffe_vgg_ssd300(net), "caffe-vgg_ssd");
+  const auto image = torch::randn({1, 3, 300, 300});
+  const auto expected = run_lufficc_vgg300(net, image, 21);
+  const auto found = detector->forward(image);
+  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
+  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+}
+
 // Its separable heads have a bias in front of the batch norm.
 TEST_F(Import, PytorchSsdMobileNetV2GivesTheOutputsOfThePublishedNetwork) {
   const torch::NoGradGuard no_grad;

@@ -142,6 +142,35 @@ RawOutputs run_lufficc_vgg300(const PublishedNet& net, const torch::Tensor& imag
   return {torch::cat(class_maps, 1), torch::cat(box_maps, 1)};
 }
 
+PublishedNet caffe_vgg_ssd300(const PublishedNet& lufficc) {
+  const std::vector<std::string> layers = {"conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1",
+                                           "conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3",
+                                           "conv5_1", "conv5_2", "conv5_3"};
+  const std::vector<std::string> features = {"conv4_3_norm", "fc7",     "conv6_2",
+                                             "conv7_2",      "conv8_2", "conv9_2"};
+  PublishedNet net;
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    for (const char* tensor : {".weight", ".bias"}) {
+      net.set(to + tensor, lufficc.at(from + tensor));
+    }
+  };
+  for (size_t i = 0; i < layers.size(); ++i) {
+    rename(fmt::format("backbone.vgg.{}", kVggIndices[i]), layers[i]);
+  }
+  rename("backbone.vgg.31", "fc6");
+  rename("backbone.vgg.33", "fc7");
+  for (size_t i = 0; i < kVggExtras.size(); ++i) {
+    rename(fmt::format("backbone.extras.{}", i), fmt::format("conv{}_{}", 6 + i / 2, 1 + i % 2));
+  }
+  for (size_t i = 0; i < features.size(); ++i) {
+    rename(fmt::format("box_head.predictor.cls_headers.{}", i), features[i] + "_mbox_conf");
+    rename(fmt::format("box_head.predictor.reg_headers.{}", i), features[i] + "_mbox_loc");
+  }
+  net.set("conv4_3_norm.weight", lufficc.at("backbone.l2_norm.weight"));
+  net.set("conv1_1.weight", net.at("conv1_1.weight").flip({1}));
+  return net;
+}
+
 PublishedNet pytorch_ssd_vgg(int64_t classes) {
   PublishedNet net;
   add_vgg(net, "base_net.");

@@ -51,6 +51,9 @@ void conv_bn(PublishedNet& net, const std::string& conv, const std::string& bn, 
 PublishedNet lufficc_vgg300(int64_t classes);
 RawOutputs run_lufficc_vgg300(const PublishedNet& net, const torch::Tensor& image, int64_t classes);
 
+// The same network under the names of its Caffe original, whose first layer takes B, G, R.
+PublishedNet caffe_vgg_ssd300(const PublishedNet& lufficc);
+
 PublishedNet pytorch_ssd_mb2_lite(int64_t classes);
 RawOutputs run_pytorch_ssd_mb2_lite(const PublishedNet& net, const torch::Tensor& image,
                                     int64_t classes);

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -7,6 +9,7 @@
 #include <torch/torch.h>
 #include <opencv2/core.hpp>
 
+#include "ssdq/checkpoint/caffe_file.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/data/image_reader.h"
@@ -15,6 +18,7 @@
 #include "ssdq/engine/inference.h"
 #include "ssdq/engine/registries.h"
 #include "ssdq/engine/weights.h"
+#include "ssdq/modeling/state.h"
 
 namespace ssdq::testing {
 namespace {
@@ -83,16 +87,45 @@ TEST_F(Ultralight, SlimGivesTheRawOutputsAndBoxesOfItsOnnxTwin) {
   expect_detections();
 }
 
+// Where the other published files are; empty when they are not at hand.
+std::string published_folder() {
+  const char* data = std::getenv("SSDQ_REFERENCE_DATA");
+  return data == nullptr ? "" : std::string(data) + "/weights/ultralight_face_ssd/";
+}
+
+#define SSDQ_NEEDS_PUBLISHED_FILES() \
+  if (published_folder().empty()) GTEST_SKIP() << "SSDQ_REFERENCE_DATA is not set"
+
 // With a block of dilated branches.
 TEST_F(Ultralight, RfbGivesTheRawOutputsAndBoxesOfItsOnnxTwin) {
-  const char* data = std::getenv("SSDQ_REFERENCE_DATA");
-  if (data == nullptr) {
-    GTEST_SKIP() << "SSDQ_REFERENCE_DATA is not set";
-  }
-  load("ultralight_rfb320_face.yaml",
-       std::string(data) + "/weights/ultralight_face_ssd/version-RFB-320.pth", "rfb.safetensors");
+  SSDQ_NEEDS_PUBLISHED_FILES();
+  load("ultralight_rfb320_face.yaml", published_folder() + "version-RFB-320.pth",
+       "rfb.safetensors");
   expect_raw_outputs();
   expect_detections();
+}
+
+// Its layers are called by numbers, heads between the others; batch norms are folded.
+TEST_F(Ultralight, TheCaffemodelOfSlimHoldsTheSameWeights) {
+  SSDQ_NEEDS_PUBLISHED_FILES();
+  const std::set<std::string> heads = {"230", "232", "244", "246", "276", "278", "290",
+                                       "292", "316", "318", "330", "332", "350", "362"};
+  load("ultralight_slim320_face.yaml", kFolder + "version-slim-320.pth", "slim.safetensors");
+  detector_->fold_batch_norm();
+  const State folded = state(*detector_);
+  const std::map<std::string, torch::Tensor> expected(folded.begin(), folded.end());
+  State caffe =
+      read_caffe(published_folder() + "slim-320.caffemodel", kFolder + "slim-320.prototxt").tensors;
+  std::stable_partition(caffe.begin(), caffe.end(), [&](const auto& entry) {
+    return heads.count(entry.first.substr(0, entry.first.find('.'))) == 0;
+  });
+  const auto& convolutions = detector_->convolutions();
+  ASSERT_EQ(caffe.size(), 2 * convolutions.size());
+  for (size_t i = 0; i < convolutions.size(); ++i) {
+    const std::string& name = convolutions[i].first;
+    EXPECT_LT(relative_error(caffe[2 * i].second, expected.at(name + ".weight")), 1e-5) << name;
+    EXPECT_LT(relative_error(caffe[2 * i + 1].second, expected.at(name + ".bias")), 1e-5) << name;
+  }
 }
 
 }  // namespace
