@@ -107,6 +107,18 @@ TEST_F(Import, TensorFlowSsdLiteGivesTheOutputsOfThePublishedNetwork) {
   EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
 }
 
+// With a block of dilated branches; the published weights are in ultralight_test.cpp.
+TEST_F(Import, UltralightRfbGivesTheOutputsOfThePublishedNetwork) {
+  const torch::NoGradGuard no_grad;
+  PublishedNet net;
+  const auto image = torch::randn({1, 3, 240, 320});
+  const auto expected = run_ultralight_rfb(net, image);
+  auto detector = load(experiment("ultralight_rfb320_face.yaml"), net, "ultralight");
+  const auto found = detector->forward(image);
+  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
+  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+}
+
 // A file of codes says what its inputs' codes stand for.
 TEST_F(Import, ScalesOfCodesBecomeTheRangesOfQuantizers) {
   const torch::NoGradGuard no_grad;

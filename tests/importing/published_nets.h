@@ -58,6 +58,9 @@ PublishedNet pytorch_ssd_mb2_lite(int64_t classes);
 RawOutputs run_pytorch_ssd_mb2_lite(const PublishedNet& net, const torch::Tensor& image,
                                     int64_t classes);
 
+// Ultra-Light's RFB-320; tensors that the network has not are made.
+RawOutputs run_ultralight_rfb(PublishedNet& net, const torch::Tensor& image);
+
 PublishedNet pytorch_ssd_mb1(int64_t classes, bool lite);
 PublishedNet pytorch_ssd_vgg(int64_t classes);
 PublishedNet lufficc_mobilenet_v2(int64_t classes);
