@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "ssdq/structures/score_function.h"
+
 namespace ssdq {
 
 // A score and where it came from in one number, so that falling order of keys is falling order of
@@ -31,10 +33,6 @@ inline Candidate unpack(CandidateKey key, int num_priors) {
   candidate.prior = static_cast<int>(place % static_cast<uint32_t>(num_priors));
   return candidate;
 }
-
-// What makes scores of the logits of a prior: softmax over its classes, or the sigmoid of each
-// class by itself, where the background's logit has no part.
-enum class ScoreFunction { kSoftmax, kSigmoid };
 
 // Appends a key for every score above `threshold` of the classes 1..C-1 in the rows
 // first <= p < last of `logits` [P, C], in no particular order. Rows with NaN or +inf give none.

@@ -10,6 +10,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
+#include "ssdq/detection/candidates.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/simd.h"
 

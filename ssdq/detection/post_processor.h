@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "ssdq/detection/box_coder.h"
-#include "ssdq/detection/candidates.h"
 #include "ssdq/detection/priors.h"
 #include "ssdq/structures/detection.h"
+#include "ssdq/structures/score_function.h"
 #include "ssdq/structures/size.h"
 
 namespace ssdq {

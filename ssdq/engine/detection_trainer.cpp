@@ -56,11 +56,10 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
     const Bf16Autocast autocast(device, experiment_.config.solver.bf16);
     output = detector_->forward(images_of(batch, experiment_));
   }
-  const ModelConfig& model = experiment_.config.model;
-  return multibox_loss(
-      output.class_logits, output.box_regression, to_device(labels_of(batch), device, pin),
-      to_device(locations_of(batch), device, pin), model.neg_pos_ratio,
-      model.box_head.scores == "sigmoid" ? ClassScores::kSigmoid : ClassScores::kSoftmax);
+  return multibox_loss(output.class_logits, output.box_regression,
+                       to_device(labels_of(batch), device, pin),
+                       to_device(locations_of(batch), device, pin),
+                       experiment_.config.model.neg_pos_ratio, score_function(experiment_.config));
 }
 
 void DetectionTrainer::prepare_step() { detector_->train(); }

@@ -83,6 +83,11 @@ Detector build_detector(const Experiment& experiment) {
   return detector;
 }
 
+ScoreFunction score_function(const Config& config) {
+  return config.model.box_head.scores == "sigmoid" ? ScoreFunction::kSigmoid
+                                                   : ScoreFunction::kSoftmax;
+}
+
 PostProcessor build_post_processor(const Experiment& experiment) {
   const TestConfig& test = experiment.config.test;
   PostProcessOptions options;
@@ -93,8 +98,7 @@ PostProcessor build_post_processor(const Experiment& experiment) {
   options.max_per_image = test.max_per_image;
   options.variances = {static_cast<float>(experiment.config.model.center_variance),
                        static_cast<float>(experiment.config.model.size_variance)};
-  options.scores = experiment.config.model.box_head.scores == "sigmoid" ? ScoreFunction::kSigmoid
-                                                                        : ScoreFunction::kSoftmax;
+  options.scores = score_function(experiment.config);
   return {experiment.priors, experiment.config.model.num_classes, options};
 }
 

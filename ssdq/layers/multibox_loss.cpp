@@ -35,8 +35,8 @@ void check_shapes(const torch::Tensor& logits, const torch::Tensor& boxes,
 }
 
 // What a prior's classification costs if it is background, [N, P].
-torch::Tensor background_loss(const torch::Tensor& logits, ClassScores scores) {
-  if (scores == ClassScores::kSoftmax) {
+torch::Tensor background_loss(const torch::Tensor& logits, ScoreFunction scores) {
+  if (scores == ScoreFunction::kSoftmax) {
     return -torch::log_softmax(logits, 2).select(2, 0);
   }
   // -log(1 - sigmoid(x)) = softplus(x)
@@ -45,8 +45,8 @@ torch::Tensor background_loss(const torch::Tensor& logits, ClassScores scores) {
 
 // Sum of the losses of the rows of `logits` [M, C].
 torch::Tensor class_loss(const torch::Tensor& logits, const torch::Tensor& labels,
-                         ClassScores scores) {
-  if (scores == ClassScores::kSoftmax) {
+                         ScoreFunction scores) {
+  if (scores == ScoreFunction::kSoftmax) {
     return F::cross_entropy(logits, labels, F::CrossEntropyFuncOptions().reduction(torch::kSum));
   }
   const torch::Tensor targets = torch::zeros_like(logits).scatter_(1, labels.unsqueeze(1), 1);
@@ -80,7 +80,7 @@ torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor&
 
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio, ClassScores scores) {
+                           double neg_pos_ratio, ScoreFunction scores) {
   check_shapes(logits, boxes, labels, targets);
   const torch::Tensor wide = at_least_float(logits);
   const torch::Tensor positive = labels > 0;

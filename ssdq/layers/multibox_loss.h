@@ -4,10 +4,9 @@
 
 #include <torch/types.h>
 
-namespace ssdq {
+#include "ssdq/structures/score_function.h"
 
-// Which probabilities the class logits stand for.
-enum class ClassScores { kSoftmax, kSigmoid };
+namespace ssdq {
 
 struct MultiBoxLoss {
   torch::Tensor classification;  // scalar: cross entropy of positives and hard negatives
@@ -31,6 +30,6 @@ struct MultiBoxLoss {
 // that disagree.
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio, ClassScores scores = ClassScores::kSoftmax);
+                           double neg_pos_ratio, ScoreFunction scores = ScoreFunction::kSoftmax);
 
 }  // namespace ssdq

@@ -38,10 +38,10 @@ double binary_cross_entropy(const torch::TensorAccessor<double, 1>& row, int64_t
 // The loss with loops over images and priors, in double.
 NaiveLoss naive_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                      const torch::Tensor& labels, const torch::Tensor& targets, double ratio,
-                     ClassScores scores = ClassScores::kSoftmax) {
+                     ScoreFunction scores = ScoreFunction::kSoftmax) {
   const auto class_loss = [&](const torch::TensorAccessor<double, 1>& row, int64_t label) {
-    return scores == ClassScores::kSoftmax ? cross_entropy(row, label)
-                                           : binary_cross_entropy(row, label);
+    return scores == ScoreFunction::kSoftmax ? cross_entropy(row, label)
+                                             : binary_cross_entropy(row, label);
   };
   const torch::Tensor logits64 = logits.to(torch::kFloat64);
   const torch::Tensor boxes64 = boxes.to(torch::kFloat64);
@@ -81,7 +81,7 @@ NaiveLoss naive_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
 struct Inputs {
   torch::Tensor logits, boxes, labels, targets;
 
-  MultiBoxLoss loss(double ratio = 3, ClassScores scores = ClassScores::kSoftmax) const {
+  MultiBoxLoss loss(double ratio = 3, ScoreFunction scores = ScoreFunction::kSoftmax) const {
     return multibox_loss(logits, boxes, labels, targets, ratio, scores);
   }
 };
@@ -115,7 +115,7 @@ class MultiBoxLossCases : public MultiBoxLossTest, public ::testing::WithParamIn
 
 TEST_P(MultiBoxLossCases, EqualsTheNaiveLoops) {
   for (int round = 0; round < 10; ++round) {
-    const auto scores = round % 2 == 0 ? ClassScores::kSoftmax : ClassScores::kSigmoid;
+    const auto scores = round % 2 == 0 ? ScoreFunction::kSoftmax : ScoreFunction::kSigmoid;
     Inputs inputs = make_inputs(4, 97, 6, GetParam().positive_share);
     inputs.labels[0].zero_();  // an image without objects
     const NaiveLoss expected = naive_loss(inputs.logits, inputs.boxes, inputs.labels,
@@ -166,8 +166,8 @@ TEST_F(MultiBoxLossTest, GradientsAreThoseOfFiniteDifferences) {
 TEST_F(MultiBoxLossTest, SigmoidScoresGiveTheBackgroundLogitNoGradient) {
   Inputs inputs = make_inputs(2, 20, 4, 0.2);
   inputs.logits.requires_grad_();
-  inputs.loss(3, ClassScores::kSigmoid).classification.backward();
-  const torch::Tensor gradient = inputs.logits.grad().abs().sum({0, 1});
+  inputs.loss(3, ScoreFunction::kSigmoid).classification.backward();
+  const torch::Tensor gradient = inputs.logits.grad().abs().flatten(0, 1).sum(0);
   EXPECT_EQ(gradient[0].item<float>(), 0);
   EXPECT_GT(gradient.slice(0, 1).min().item<float>(), 0);
 }
