@@ -49,7 +49,8 @@ void visit_fields(Visitor& v, BoxHeadConfig& c) {
   v.field("NAME", c.name, "Registered box head.");
   v.field("PREDICTOR", c.predictor,
           "Registered predictor of the head: `SSDBoxPredictor`, `SSDLiteBoxPredictor`, "
-          "`SSDLiteFullBoxPredictor`, `SSDLiteFoldedBoxPredictor` or `SeparableBoxPredictor`.");
+          "`SSDLiteFullBoxPredictor`, `SSDLiteFoldedBoxPredictor`, `SSDLiteReluBoxPredictor` or "
+          "`SeparableBoxPredictor`.");
   v.field("SCORES", c.scores,
           "What makes scores of the class logits: softmax over the classes, or the sigmoid of each "
           "(the background's is not used).",

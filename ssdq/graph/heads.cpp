@@ -126,6 +126,10 @@ HeadRegistry builtin_heads() {
                 "depthwise 3x3 (a bias, no batch norm) and 1x1 convolution on every level "
                 "(TensorFlow's SSDLite with batch norm folded)",
                 {false, Activation::kRelu6, Last::kSeparable});
+  add_separable(heads, "SSDLiteReluBoxPredictor",
+                "depthwise 3x3 (a bias, ReLU) and 1x1 convolution on each level, 1x1 alone on the "
+                "last (pytorch-ssd's mb1-ssd-lite)",
+                {false, Activation::kRelu, Last::kPointwise});
   add_separable(heads, "SeparableBoxPredictor",
                 "depthwise 3x3 (a bias, ReLU) and 1x1 convolution on each level, 3x3 on the last "
                 "(Ultra-Light)",

@@ -41,8 +41,9 @@ class HeadRegistry {
 // "head.box.<level>"), and predictors of a depthwise 3x3 convolution ("....dw") and a 1x1
 // convolution ("....pw"): SSDLiteBoxPredictor (batch norm and ReLU6 between them; on the last level
 // the 1x1 convolution alone), SSDLiteFullBoxPredictor (both on every level),
-// SSDLiteFoldedBoxPredictor (the same with a bias in place of batch norm) and SeparableBoxPredictor
-// (bias and ReLU; on the last level as SSDBoxPredictor). All predictions have a bias.
+// SSDLiteFoldedBoxPredictor (the same with a bias in place of batch norm), SSDLiteReluBoxPredictor
+// (bias and ReLU; on the last level the 1x1 convolution alone) and SeparableBoxPredictor (bias and
+// ReLU; on the last level as SSDBoxPredictor). All predictions have a bias.
 HeadRegistry builtin_heads();
 
 // Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths

@@ -101,6 +101,7 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
       testing::ThrowsMessage<ConfigError>(
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
           "SSDLiteBoxPredictor, SSDLiteFoldedBoxPredictor, SSDLiteFullBoxPredictor, "
+          "SSDLiteReluBoxPredictor, "
           "SeparableBoxPredictor"));
   EXPECT_THAT(
       [&] {

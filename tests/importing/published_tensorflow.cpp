@@ -41,7 +41,7 @@ torch::Tensor same_conv(const PublishedNet& net, const torch::Tensor& x, const s
   return net.run_conv(padded, layer, stride, 0);
 }
 
-torch::Tensor relu6(const torch::Tensor& x) { return torch::clamp(x, 0, 6); }
+torch::Tensor clipped(const torch::Tensor& x) { return torch::clamp(x, 0, 6); }
 
 }  // namespace
 
@@ -77,29 +77,29 @@ PublishedNet ncnn_mobilenet_v2_ssdlite(int64_t classes) {
 RawOutputs run_ncnn_mobilenet_v2_ssdlite(const PublishedNet& net, const torch::Tensor& image,
                                          int64_t classes) {
   std::vector<torch::Tensor> features;
-  auto x = relu6(same_conv(net, image, "Conv", 2));
-  x = same_conv(net, relu6(same_conv(net, x, "conv/depthwise")), "conv/project");
+  auto x = clipped(same_conv(net, image, "Conv", 2));
+  x = same_conv(net, clipped(same_conv(net, x, "conv/depthwise")), "conv/project");
   for (size_t i = 0; i < kBlocks.size(); ++i) {
     const auto stem = fmt::format("conv_{}/", i + 1);
-    const auto expanded = relu6(same_conv(net, x, stem + "expand"));
-    const auto filtered = relu6(same_conv(net, expanded, stem + "depthwise", kBlocks[i][3]));
+    const auto expanded = clipped(same_conv(net, x, stem + "expand"));
+    const auto filtered = clipped(same_conv(net, expanded, stem + "depthwise", kBlocks[i][3]));
     const auto y = same_conv(net, filtered, stem + "project");
     x = x.sizes() == y.sizes() ? x + y : y;
     if (i + 1 == 13) {
       features.push_back(expanded);
     }
   }
-  features.push_back(relu6(same_conv(net, x, "Conv_1")));
+  features.push_back(clipped(same_conv(net, x, "Conv_1")));
   for (size_t i = 0; i < kExtras.size(); ++i) {
-    x = relu6(same_conv(net, features.back(), fmt::format("layer_19_1_{}", i + 2)));
-    x = relu6(same_conv(net, x, fmt::format("layer_19_2_{}/depthwise", i + 2), 2));
-    features.push_back(relu6(same_conv(net, x, fmt::format("layer_19_2_{}", i + 2))));
+    x = clipped(same_conv(net, features.back(), fmt::format("layer_19_1_{}", i + 2)));
+    x = clipped(same_conv(net, x, fmt::format("layer_19_2_{}/depthwise", i + 2), 2));
+    features.push_back(clipped(same_conv(net, x, fmt::format("layer_19_2_{}", i + 2))));
   }
   std::vector<torch::Tensor> all_classes, all_boxes;
   for (size_t i = 0; i < features.size(); ++i) {
     const auto head = [&](const std::string& kind) {
       const auto layer = kFeatures[i].layer + kind;
-      return same_conv(net, relu6(same_conv(net, features[i], layer + "/depthwise")), layer);
+      return same_conv(net, clipped(same_conv(net, features[i], layer + "/depthwise")), layer);
     };
     all_classes.push_back(flat(head("_mbox_conf"), classes));
     all_boxes.push_back(flat(head("_mbox_loc"), 4));

@@ -24,16 +24,19 @@ def main():
     name, folder = sys.argv[1], sys.argv[2]
     torch.manual_seed(3)
     torch.set_num_threads(1)
-    if name == "ssd300_vgg16":
-        model = torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=21)
+    detector = hasattr(torchvision.models.detection, name)
+    if detector:
+        build = getattr(torchvision.models.detection, name)
+        model = build(weights=None, weights_backbone=None, num_classes=21)
     else:
         model = getattr(torchvision.models, name)(weights=None)
     with torch.no_grad():
         randomize(model)
         model.eval()
         torch.save(model.state_dict(), f"{folder}/{name}.pth")
-        if name == "ssd300_vgg16":
-            image = torch.randn(1, 3, 300, 300)
+        if detector:
+            side = model.transform.min_size[0]
+            image = torch.randn(1, 3, side, side)
             out = model.head(list(model.backbone(image).values()))
             outputs = {"classes": out["cls_logits"], "boxes": out["bbox_regression"]}
         else:

@@ -39,6 +39,23 @@ class Torchvision : public ::testing::Test {
     return build_experiment(loaded.config, loaded.file, registries_);
   }
 
+  // Both raw outputs of the detector with the imported weights, against torchvision's.
+  void expect_raw_outputs(const std::string& config) {
+    const torch::NoGradGuard no_grad;
+    const auto target = experiment(config, {"MODEL.WEIGHTS", weights_});
+    auto detector = build_detector(target);
+    load_initial_weights(detector, target);
+    detector->eval();
+    const auto found = detector->forward(outputs_.at("image"));
+    for (const auto& [mine, name] :
+         {std::pair{found.class_logits, "classes"}, std::pair{found.box_regression, "boxes"}}) {
+      const auto& expected = outputs_.at(name);
+      ASSERT_EQ(mine.sizes(), expected.sizes());
+      EXPECT_LT(((mine - expected).abs().max() / expected.abs().max()).item<double>(), 1e-4)
+          << name;
+    }
+  }
+
   // The output of that node, with the imported weights, against torchvision's features.
   void expect_features(const std::string& config, const std::string& node) {
     const torch::NoGradGuard no_grad;
@@ -85,18 +102,12 @@ class Torchvision : public ::testing::Test {
 
 TEST_F(Torchvision, Ssd300GivesTorchvisionsRawOutputs) {
   SSDQ_MAKE("ssd300_vgg16");
-  const torch::NoGradGuard no_grad;
-  const auto target = experiment("vgg_ssd300_voc0712.yaml", {"MODEL.WEIGHTS", weights_});
-  auto detector = build_detector(target);
-  load_initial_weights(detector, target);
-  detector->eval();
-  const auto found = detector->forward(outputs_.at("image"));
-  for (const auto& [mine, name] :
-       {std::pair{found.class_logits, "classes"}, std::pair{found.box_regression, "boxes"}}) {
-    const auto& expected = outputs_.at(name);
-    ASSERT_EQ(mine.sizes(), expected.sizes());
-    EXPECT_LT(((mine - expected).abs().max() / expected.abs().max()).item<double>(), 1e-4) << name;
-  }
+  expect_raw_outputs("vgg_ssd300_voc0712.yaml");
+}
+
+TEST_F(Torchvision, SsdLite320GivesTorchvisionsRawOutputs) {
+  SSDQ_MAKE("ssdlite320_mobilenet_v3_large");
+  expect_raw_outputs("mobilenet_v3_ssdlite320_torchvision_voc0712.yaml");
 }
 
 TEST_F(Torchvision, MobileNetV2GivesItsFeaturesAsABackbone) {
