@@ -67,9 +67,6 @@ RequestedWeights weights_for(const Graph& graph, const Checkpoint& checkpoint,
 std::set<std::string> set_input_ranges(const torch::nn::Module& detector,
                                        const InputRanges& ranges) {
   std::set<std::string> tensors;
-  if (ranges.empty()) {
-    return tensors;
-  }
   size_t count = 0;
   for (const auto& one : quantizers_of(detector)) {
     const auto range = ranges.find(one.name.substr(0, one.name.rfind('.')));
@@ -81,7 +78,9 @@ std::set<std::string> set_input_ranges(const torch::nn::Module& detector,
       tensors.insert(one.name + "." + buffer.key());
     }
   }
-  log_info("ranges: {} of the file's {} for {} quantizers", count, ranges.size(), count);
+  if (count > 0) {
+    log_info("ranges: {} quantizers of inputs have the file's", count);
+  }
   return tensors;
 }
 
