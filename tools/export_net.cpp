@@ -49,10 +49,10 @@ po::options_description describe() {
   add("fixed-point", po::value<std::string>(),
       "text, bin: Qm.n, codes of 1 + m + n bits (such as Q3.4) instead of float32");
   add("outputs", po::value<std::string>()->default_value("raw"),
-      "onnx: raw (logits and regressions), decoded (probabilities and boxes) or detections");
-  add("opset", po::value<int>(), "onnx: operator set, 11..19; default 17");
-  add("ir-version", po::value<int>(), "onnx: file version, 4..10; default: that of the opset");
-  add("static-batch", po::value<int>(), "onnx: fixed number of images; default: any number");
+      "onnx*: raw (logits and regressions), decoded (probabilities and boxes) or detections");
+  add("opset", po::value<int>(), "onnx*: operator set, 11..19 (onnx-qdq: 13..19); default 17");
+  add("ir-version", po::value<int>(), "onnx*: file version, 4..10; default: that of the opset");
+  add("static-batch", po::value<int>(), "onnx*: fixed number of images; default: any number");
   return options;
 }
 

@@ -7,8 +7,9 @@
 namespace ssdq {
 namespace {
 
+template <void (*kWrite)(const std::string&, const ExportModel&, const OnnxOptions&)>
 void write_onnx(const std::string& path, const ExportModel& model, const ExportOptions& options) {
-  export_onnx(path, model, options.onnx);
+  kWrite(path, model, options.onnx);
 }
 
 template <void (*kWrite)(const std::string&, const ExportModel&, const WeightOptions&)>
@@ -26,7 +27,9 @@ void write_integers(const std::string& path, const ExportModel& model,
 
 const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> formats = {
-      {"onnx", "FP32 ONNX model", false, write_onnx},
+      {"onnx", "FP32 ONNX model", false, write_onnx<export_onnx>},
+      {"onnx-qdq", "ONNX model with the int8 codes of a quantized model", false,
+       write_onnx<export_onnx_qdq>},
       {"safetensors", "weights, safetensors", false, write_weights<export_safetensors>},
       {"pth", "weights, a state dict for PyTorch", false, write_weights<export_pytorch>},
       {"text", "weights, a number in each line, and a manifest", true, write_weights<export_text>},

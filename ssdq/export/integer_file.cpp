@@ -13,7 +13,7 @@
 #include "ssdq/checkpoint/zip_archive.h"
 #include "ssdq/export/bit_packing.h"
 #include "ssdq/export/export_model.h"
-#include "ssdq/export/integer_conv.h"
+#include "ssdq/export/integer_graph.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
@@ -80,14 +80,14 @@ Json describe(const ActivationCode& code) {
 class NodeWriter {
  public:
   NodeWriter(DetectorImpl& detector, Blobs& blobs)
-      : graph_(detector.graph()), shapes_(infer_shapes(graph_)), blobs_(blobs) {
-    for (const auto& [name, block] : detector.convolutions()) {
-      convolutions_.emplace(name, integer_conv(*ConvBlock(block)));
-    }
+      : graph_(detector.graph()),
+        shapes_(infer_shapes(graph_)),
+        blobs_(blobs),
+        integers_(integer_graph(detector)),
+        inputs_(integers_.inputs) {
     for (const auto& entry : state(detector)) {
       tensors_.insert(entry);
     }
-    find_inputs(detector);
   }
 
   Json nodes() {
@@ -108,29 +108,6 @@ class NodeWriter {
   }
 
  private:
-  // The codes of what enters convolutions, adds and concats.
-  void find_inputs(const DetectorImpl& detector) {
-    std::map<std::string, const QuantizerImpl*> quantizers;
-    for (const auto& item : detector.named_modules("", false)) {
-      if (const auto* quantizer = dynamic_cast<const QuantizerImpl*>(item.value().get())) {
-        quantizers[item.key()] = quantizer;
-      }
-    }
-    inputs_.resize(graph_.nodes.size());
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const Node& node = graph_.nodes[i];
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
-        auto found = quantizers.find(node.name + ".input_quantizer");
-        if (found == quantizers.end()) {
-          found = quantizers.find(fmt::format("{}.input_quantizer_{}", node.name, k));
-        }
-        inputs_[i].push_back(found == quantizers.end()
-                                 ? std::nullopt
-                                 : std::optional<ActivationCode>(activation_code(*found->second)));
-      }
-    }
-  }
-
   // The node whose values come here through nodes that a rising function may pass.
   NodeId source_of(NodeId id) const {
     const Node& node = graph_.nodes[id];
@@ -174,7 +151,7 @@ class NodeWriter {
   }
 
   void describe_op(Json& entry, const Conv& op) {
-    const IntegerConv& conv = convolutions_.at(node_->name);
+    const IntegerConv& conv = integers_.convolutions.at(node_->name);
     entry["groups"] = op.groups;
     entry["stride"] = pair(op.stride);
     const auto [before, after] = padding_of(op, shapes_[node_->inputs[0]].size);
@@ -248,9 +225,9 @@ class NodeWriter {
   const Graph& graph_;
   std::vector<Shape> shapes_;
   Blobs& blobs_;
-  std::map<std::string, IntegerConv> convolutions_;
+  const IntegerGraph integers_;
+  const std::vector<std::vector<std::optional<ActivationCode>>>& inputs_;
   std::map<std::string, torch::Tensor> tensors_;
-  std::vector<std::vector<std::optional<ActivationCode>>> inputs_;  // by node and input
   const Node* node_ = nullptr;
   NodeId id_ = 0;
 };

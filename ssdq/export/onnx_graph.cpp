@@ -60,13 +60,19 @@ std::vector<OnnxAttribute> attributes_of(const Conv& conv, Size2 map) {
 // One reader of the graph: adds the ONNX nodes of each.
 class GraphWriter {
  public:
-  GraphWriter(OnnxBuilder& onnx, const Graph& graph, const FloatTensors& weights)
-      : onnx_(onnx), graph_(graph), weights_(weights), shapes_(infer_shapes(graph)) {}
+  GraphWriter(OnnxBuilder& onnx, const Graph& graph, const FloatTensors& weights,
+              OnnxQuantizer* quantizer)
+      : onnx_(onnx),
+        graph_(graph),
+        weights_(weights),
+        quantizer_(quantizer),
+        shapes_(infer_shapes(graph)) {}
 
   std::vector<std::string> run(const std::string& input) {
     values_.push_back(input);
     for (size_t i = 1; i < graph_.nodes.size(); ++i) {
       node_ = &graph_.nodes[i];
+      id_ = static_cast<NodeId>(i);
       out_ = shapes_[i];
       values_.push_back(std::visit([this](const auto& op) { return add(op); }, node_->op));
     }
@@ -74,7 +80,10 @@ class GraphWriter {
   }
 
  private:
-  const std::string& in(size_t i = 0) const { return values_[node_->inputs[i]]; }
+  std::string in(size_t i = 0) const {
+    const std::string& value = values_[node_->inputs[i]];
+    return quantizer_ == nullptr ? value : quantizer_->input(id_, i, value);
+  }
   const Shape& in_shape() const { return shapes_[node_->inputs[0]]; }
   const std::string& name() const { return node_->name; }
 
@@ -91,6 +100,13 @@ class GraphWriter {
   std::string add(const Output& /*op*/) { return in(); }
 
   std::string add(const Conv& conv) {
+    const auto y = quantizer_ == nullptr
+                       ? convolved(conv)
+                       : quantizer_->conv(*node_, in(), attributes_of(conv, in_shape().size));
+    return activated(y, conv.activation, conv.leaky_slope);
+  }
+
+  std::string convolved(const Conv& conv) {
     std::vector<std::string> inputs = {in()};
     if (conv.batch_norm) {
       const PlainConv folded = fold(weights_, name(), *conv.batch_norm);
@@ -103,9 +119,7 @@ class GraphWriter {
         inputs.push_back(constant(name() + ".bias"));
       }
     }
-    const auto y =
-        onnx_.node("Conv", name(), std::move(inputs), attributes_of(conv, in_shape().size));
-    return activated(y, conv.activation, conv.leaky_slope);
+    return onnx_.node("Conv", name(), std::move(inputs), attributes_of(conv, in_shape().size));
   }
 
   std::string add(const Pool& pool) {
@@ -180,8 +194,10 @@ class GraphWriter {
   OnnxBuilder& onnx_;
   const Graph& graph_;
   const FloatTensors& weights_;
+  OnnxQuantizer* const quantizer_;
   const std::vector<Shape> shapes_;
   const Node* node_ = nullptr;
+  NodeId id_ = 0;
   Shape out_;  // of node_
   std::vector<std::string> values_;
 };
@@ -209,8 +225,9 @@ FloatTensors expected_tensors(const Graph& graph) {
 }
 
 std::vector<std::string> add_graph(OnnxBuilder& onnx, const Graph& graph,
-                                   const FloatTensors& weights, const std::string& input) {
-  return GraphWriter(onnx, graph, weights).run(input);
+                                   const FloatTensors& weights, const std::string& input,
+                                   OnnxQuantizer* quantizer) {
+  return GraphWriter(onnx, graph, weights, quantizer).run(input);
 }
 
 std::string add_activation(OnnxBuilder& onnx, const std::string& name, const std::string& x,

@@ -1,0 +1,163 @@
+#include "ssdq/export/onnx_qdq.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "../utils/temp_folder.h"
+#include "exported_detector.h"
+#include "onnx_testing.h"
+#include "quantized_net.h"
+
+namespace ssdq::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Moves the biases to multiples of the steps that int32 biases have, so that rounding them changes
+// nothing.
+void round_biases(QuantizedNet& net) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& entry : net.detector->convolutions()) {
+    ConvBlock block = entry.second;
+    const IntegerConv conv = integer_conv(*block);
+    if (!conv.is_integer()) {
+      continue;
+    }
+    const Int8Weight weight = int8_weight(conv, entry.first);
+    torch::Tensor bias = block->bn.is_empty() ? block->bias : block->bn->bias;
+    for (size_t c = 0; c < conv.scale.size(); ++c) {
+      const double step = conv.input->scale * weight.scale[c];
+      bias[static_cast<int64_t>(c)] +=
+          std::nearbyint(conv.real_bias[c] / step) * step - conv.real_bias[c];
+    }
+  }
+}
+
+struct RawOutputs {
+  std::vector<float> scores, boxes;
+};
+
+RawOutputs own_outputs(QuantizedNet& net) {
+  const auto output = net.detector->forward(net.image);
+  return {value_of(output.class_logits).values, value_of(output.box_regression).values};
+}
+
+double difference(const RawOutputs& a, const RawOutputs& b) {
+  return std::max(relative_difference(a.scores, b.scores), relative_difference(a.boxes, b.boxes));
+}
+
+RawOutputs run(const OnnxModel& model, const torch::Tensor& image) {
+  const auto outputs = run_onnx(model, {value_of(image)});
+  return outputs.empty()
+             ? RawOutputs()
+             : RawOutputs{outputs[0].at("scores").values, outputs[0].at("boxes").values};
+}
+
+OnnxModel with_codes(const ExportModel& model, int opset = 17) {
+  OnnxOptions options = options_of(OnnxHeads::kRaw);
+  options.opset = opset;
+  return build_onnx_qdq(model, options);
+}
+
+class OnnxQdq : public ::testing::TestWithParam<QuantizedCase> {};
+
+// A seed without values next to a rounding tie: with biases that int32 holds the difference is that
+// of float arithmetic; with others codes next to a tie change, and what follows by a step.
+TEST_P(OnnxQdq, OnnxRuntimeComputesWhatTheDetectorDoes) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  const torch::NoGradGuard no_grad;
+  QuantizedNet net(GetParam());
+  const double rounded = difference(run(with_codes(net.model), net.image), own_outputs(net));
+  round_biases(net);
+  const RawOutputs expected = own_outputs(net);
+  double exact = 0;
+  for (const int opset : {13, 19}) {
+    exact = std::max(exact, difference(run(with_codes(net.model, opset), net.image), expected));
+  }
+  EXPECT_LT(rounded, 0.05);
+  EXPECT_LT(exact, 1e-5);
+  std::cout << fmt::format("biases rounded: {:.1e}, exact: {:.1e}\n", rounded, exact);
+}
+
+TEST_P(OnnxQdq, PassesTheChecker) {
+  SSDQ_NEEDS_CHECKER();
+  const QuantizedNet net(GetParam());
+  for (const int opset : {13, 17}) {
+    EXPECT_EQ(check_onnx(with_codes(net.model, opset)), "");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, OnnxQdq, ::testing::ValuesIn(quantized_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+// Operators and the types of constants that a model has.
+struct Contents {
+  std::multiset<std::string> operators;
+  std::multiset<OnnxType> constants;
+  std::set<std::string> names;
+
+  explicit Contents(const OnnxModel& model) {
+    for (const OnnxNode& node : model.nodes) {
+      operators.insert(node.op_type);
+      names.insert(node.name);
+    }
+    for (const OnnxTensor& tensor : model.initializers) {
+      constants.insert(tensor.type);
+    }
+  }
+};
+
+TEST(OnnxQdqContents, HoldsCodesOfEachEdgeOnceAndOfEachChannel) {
+  const QuantizedNet net({"", "uniform", 8, 8, {}, "true", ""});
+  const OnnxModel model = with_codes(net.model);
+  const Contents found(model);
+  EXPECT_EQ(found.operators.count("Conv"), 7);
+  // 7 inputs of convolutions, of which the heads share one, and 2 of the sum, one of them shared.
+  EXPECT_EQ(found.operators.count("QuantizeLinear"), 7);
+  EXPECT_EQ(found.operators.count("DequantizeLinear"), 7 + 7 + 7);
+  EXPECT_EQ(found.operators.count("Clip"), 1);  // the ReLU6: codes fill their types
+  EXPECT_EQ(found.constants.count(OnnxType::kInt32), 7);
+  EXPECT_EQ(found.constants.count(OnnxType::kUint8), 4);
+  EXPECT_EQ(model.metadata.at("quantization"), "uniform");
+}
+
+// Only where int8 does not hold the integers of the weight.
+TEST(OnnxQdqContents, AddsTheSumOverTheWindowWhereItIsNeeded) {
+  const auto windows = [](const QuantizedCase& how) {
+    const Contents found(with_codes(QuantizedNet(how).model));
+    return std::count_if(found.names.begin(), found.names.end(),
+                         [](const std::string& name) { return ends_with(name, "/window"); });
+  };
+  EXPECT_EQ(windows({"", "dorefa", 8, 8, {}, "true", ""}), 7);
+  EXPECT_EQ(windows({"", "dorefa", 7, 8, {}, "true", ""}), 0);
+  EXPECT_EQ(windows({"", "lsq", 8, 8, {}, "true", ""}), 0);
+  EXPECT_EQ(windows({"", "bwn", 2, 32, {}, "true", ""}), 0);
+}
+
+TEST(OnnxQdqContents, RefusesByNameWhatInt8CannotHold) {
+  const auto message = [](const QuantizedCase& how, int opset = 17) {
+    const QuantizedNet net(how);
+    return message_of<Error>([&] { with_codes(net.model, opset); });
+  };
+  EXPECT_THAT(message({"", "lqnet", 3, 3, {}, "true", ""}), HasSubstr("backbone.0: the values"));
+  EXPECT_THAT(message({"", "bwn", 2, 2, {}, "true", ""}), HasSubstr("backbone.0: the values"));
+  EXPECT_THAT(message({"", "lsq", 8, 9, {}, "true", ""}),
+              HasSubstr("backbone.0: its input has codes of 9 bits"));
+  EXPECT_THAT(message({"", "uniform", 9, 8, {}, "true", ""}),
+              HasSubstr("backbone.0: its weights take whole numbers from"));
+  EXPECT_THAT(message({"", "none", 8, 8, {}, "true", ""}), HasSubstr("take the format onnx"));
+  EXPECT_THAT(message({"", "lsq", 8, 8, {}, "true", ""}, 12),
+              HasSubstr("--opset must be in 13..19, got 12"));
+}
+
+}  // namespace
+}  // namespace ssdq::testing
