@@ -49,9 +49,11 @@ po::options_description describe() {
   add("fixed-point", po::value<std::string>(),
       "text, bin: Qm.n, codes of 1 + m + n bits (such as Q3.4) instead of float32");
   add("outputs", po::value<std::string>()->default_value("raw"),
-      "onnx*: raw (logits and regressions), decoded (probabilities and boxes) or detections");
+      "onnx*, torchscript: raw (logits and regressions), decoded (probabilities and boxes) or, "
+      "onnx* alone, detections");
   add("opset", po::value<int>(), "onnx*: operator set, 11..19 (onnx-qdq: 13..19); default 17");
   add("ir-version", po::value<int>(), "onnx*: file version, 4..10; default: that of the opset");
+  add("float-bias", "onnx-qdq: biases as they are instead of rounded to int32");
   add("static-batch", po::value<int>(), "onnx*: fixed number of images; default: any number");
   return options;
 }
@@ -69,6 +71,7 @@ ssdq::ExportOptions export_options(const po::variables_map& given) {
     options.onnx.dynamic_batch = false;
     options.onnx.batch_size = given["static-batch"].as<int>();
   }
+  options.onnx.float_bias = given.count("float-bias") != 0;
   const auto endian = given["endian"].as<std::string>();
   SSDQ_CHECK_CONFIG(endian == "little" || endian == "big",
                     "--endian must be little or big, got '{}'", endian);

@@ -1,6 +1,7 @@
 #include "ssdq/export/formats.h"
 
 #include "ssdq/export/integer_file.h"
+#include "ssdq/export/torchscript.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/suggest.h"
 
@@ -23,6 +24,11 @@ void write_integers(const std::string& path, const ExportModel& model,
   export_integers(path, model);
 }
 
+void write_torchscript(const std::string& path, const ExportModel& model,
+                       const ExportOptions& options) {
+  export_torchscript(path, model, options.onnx.heads);
+}
+
 }  // namespace
 
 const std::vector<ExportFormat>& export_formats() {
@@ -30,6 +36,7 @@ const std::vector<ExportFormat>& export_formats() {
       {"onnx", "FP32 ONNX model", false, write_onnx<export_onnx>},
       {"onnx-qdq", "ONNX model with the int8 codes of a quantized model", false,
        write_onnx<export_onnx_qdq>},
+      {"torchscript", "TorchScript module, float or quantized", false, write_torchscript},
       {"safetensors", "weights, safetensors", false, write_weights<export_safetensors>},
       {"pth", "weights, a state dict for PyTorch", false, write_weights<export_pytorch>},
       {"text", "weights, a number in each line, and a manifest", true, write_weights<export_text>},

@@ -10,7 +10,7 @@ namespace ssdq {
 
 // What the user may ask of the formats; each reads its own part.
 struct ExportOptions {
-  OnnxOptions onnx;
+  OnnxOptions onnx;       // torchscript: its heads
   WeightOptions weights;  // safetensors, pth, text, bin
 };
 

@@ -226,7 +226,7 @@ class NodeWriter {
   std::vector<Shape> shapes_;
   Blobs& blobs_;
   const IntegerGraph integers_;
-  const std::vector<std::vector<std::optional<ActivationCode>>>& inputs_;
+  const InputCodes& inputs_;
   std::map<std::string, torch::Tensor> tensors_;
   const Node* node_ = nullptr;
   NodeId id_ = 0;

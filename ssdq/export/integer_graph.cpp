@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 namespace ssdq {
-namespace {
-
-using InputCodes = std::vector<std::vector<std::optional<ActivationCode>>>;
 
 InputCodes input_codes(const GraphModuleImpl& network) {
   std::map<std::string, const QuantizerImpl*> quantizers;
@@ -29,8 +26,6 @@ InputCodes input_codes(const GraphModuleImpl& network) {
   }
   return codes;
 }
-
-}  // namespace
 
 IntegerGraph integer_graph(GraphModuleImpl& network) {
   IntegerGraph result;

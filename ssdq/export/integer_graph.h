@@ -10,14 +10,17 @@
 
 namespace ssdq {
 
+// The codes of what enters convolutions, adds and concats, by node and input; none: floats.
+using InputCodes = std::vector<std::vector<std::optional<ActivationCode>>>;
+
 // A quantized network as integers.
 struct IntegerGraph {
   std::map<std::string, IntegerConv> convolutions;  // by node name
-  // The codes of what enters convolutions, adds and concats, by node and input; none: floats.
-  std::vector<std::vector<std::optional<ActivationCode>>> inputs;
+  InputCodes inputs;
 };
 
-// Of a network in evaluation mode. Throws Error naming the node whose method has no integers.
+// Both of a network in evaluation mode. Throw Error naming the node whose method has no integers.
+InputCodes input_codes(const GraphModuleImpl& network);
 IntegerGraph integer_graph(GraphModuleImpl& network);
 
 }  // namespace ssdq

@@ -1,8 +1,8 @@
 #include "ssdq/export/onnx_detector.h"
 
 #include <torch/types.h>
-#include <nlohmann/json.hpp>
 
+#include "ssdq/export/detector_metadata.h"
 #include "ssdq/export/export_model.h"
 #include "ssdq/export/onnx_graph.h"
 #include "ssdq/export/onnx_qdq.h"
@@ -11,12 +11,9 @@
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/strings.h"
-#include "ssdq/utils/suggest.h"
 
 namespace ssdq {
 namespace {
-
-using nlohmann::json;
 
 void check_options(const OnnxOptions& options, int least_opset) {
   SSDQ_CHECK_CONFIG(options.opset >= least_opset && options.opset <= kGreatestOnnxOpset,
@@ -77,41 +74,6 @@ FloatTensors weights_of(const ExportModel& model) {
   return float_tensors(found);
 }
 
-const char* heads_word(OnnxHeads heads) {
-  return heads == OnnxHeads::kRaw ? "raw" : heads == OnnxHeads::kDecoded ? "decoded" : "detections";
-}
-
-std::string text(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-std::map<std::string, std::string> metadata_of(const ExportModel& model, OnnxHeads heads) {
-  const Config& config = model.config;
-  const Size2 size = config.input.image_size;
-  std::map<std::string, std::string> metadata = {
-      {"outputs", heads_word(heads)},
-      {"input_size", text({size.height, size.width})},
-      {"color_order", "RGB"},
-      {"pixel_mean", text(config.input.pixel_mean)},
-      {"pixel_std", text(config.input.pixel_std)},
-      {"num_classes", text(config.model.num_classes)},
-      {"scores", config.model.box_head.scores},
-      {"num_priors", text(model.priors.size())},
-      {"center_variance", text(config.model.center_variance)},
-      {"size_variance", text(config.model.size_variance)},
-      {"confidence_threshold", text(config.test.confidence_threshold)},
-      {"nms_threshold", text(config.test.nms_threshold)},
-      {"candidates_per_class", text(config.test.candidates_per_class)},
-      {"max_per_class", text(config.test.max_per_class)},
-      {"max_per_image", text(config.test.max_per_image)}};
-  if (!model.class_names.empty()) {
-    std::vector<std::string> names = {"background"};
-    names.insert(names.end(), model.class_names.begin(), model.class_names.end());
-    metadata["class_names"] = text(names);
-  }
-  return metadata;
-}
-
 // A model with what `add_nodes` adds for the images: it returns the values of the graph's nodes.
 template <typename AddNodes>
 OnnxModel build(const ExportModel& model, const OnnxOptions& options, AddNodes add_nodes) {
@@ -121,7 +83,7 @@ OnnxModel build(const ExportModel& model, const OnnxOptions& options, AddNodes a
   onnx.model.producer_name = "SSDQ";
   onnx.model.producer_version = SSDQ_VERSION;
   onnx.model.graph_name = "detector";
-  onnx.model.metadata = metadata_of(model, options.heads);
+  onnx.model.metadata = detector_metadata(model, options.heads);
   const OnnxDim batch =
       options.dynamic_batch ? OnnxDim("batch") : OnnxDim(int64_t{options.batch_size});
   const auto& input = std::get<Input>(model.graph.nodes.at(0).op);
@@ -134,16 +96,6 @@ OnnxModel build(const ExportModel& model, const OnnxOptions& options, AddNodes a
 }
 
 }  // namespace
-
-OnnxHeads parse_onnx_heads(const std::string& word) {
-  for (const OnnxHeads heads : {OnnxHeads::kRaw, OnnxHeads::kDecoded, OnnxHeads::kDetections}) {
-    if (word == heads_word(heads)) {
-      return heads;
-    }
-  }
-  fail_config("--outputs: unknown word '{}'{}", word,
-              suggestion(word, {"raw", "decoded", "detections"}));
-}
 
 OnnxModel build_onnx(const ExportModel& model, const OnnxOptions& options) {
   check_options(options, kLeastOnnxOpset);
@@ -165,7 +117,7 @@ OnnxModel build_onnx_qdq(const ExportModel& model, const OnnxOptions& options) {
   const IntegerGraph integers = integer_graph(*detector);
   const FloatTensors weights = float_tensors(state(*detector));
   OnnxModel result = build(model, options, [&](OnnxBuilder& onnx, const std::string& images) {
-    QdqWriter writer(onnx, model.graph, integers);
+    QdqWriter writer(onnx, model.graph, integers, options.float_bias);
     return add_graph(onnx, model.graph, weights, images, &writer);
   });
   result.metadata["quantization"] = quantization.type;

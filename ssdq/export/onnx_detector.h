@@ -19,10 +19,8 @@ struct OnnxOptions {
   OnnxHeads heads = OnnxHeads::kRaw;
   bool dynamic_batch = true;  // any number of images, "batch"
   int batch_size = 1;         // when it is not dynamic
+  bool float_bias = false;    // with codes: biases as they are, not rounded to int32
 };
-
-// "raw", "decoded" or "detections". Throws ConfigError for another word.
-OnnxHeads parse_onnx_heads(const std::string& word);
 
 // The detector as an FP32 ONNX model (docs/export.md). Its input is "images" [N, channels, H, W],
 // RGB, (value - mean) / std. Throws ConfigError for an option out of range and for a

@@ -4,27 +4,11 @@
 #include <utility>
 
 #include "ssdq/export/onnx_suppression.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/suggest.h"
 
 namespace ssdq {
 namespace {
-
-// Values of the Output nodes of one role, by level.
-std::vector<std::string> maps_of(const Graph& graph, const std::vector<std::string>& values,
-                                 OutputRole role) {
-  std::vector<std::pair<int, std::string>> found;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const auto* output = std::get_if<Output>(&graph.nodes[i].op);
-    if (output != nullptr && output->role == role) {
-      found.emplace_back(output->level, values[i]);
-    }
-  }
-  std::sort(found.begin(), found.end());
-  std::vector<std::string> maps;
-  for (auto& entry : found) {
-    maps.push_back(std::move(entry.second));
-  }
-  return maps;
-}
 
 // Maps [N, A * width, H, W] of all levels -> [N, P, width], a row for each prior.
 std::string location_major(OnnxBuilder& onnx, const std::string& name,
@@ -80,6 +64,37 @@ std::string decoded(OnnxBuilder& onnx, const std::string& name, const std::strin
 
 }  // namespace
 
+const char* to_string(OnnxHeads heads) {
+  return heads == OnnxHeads::kRaw ? "raw" : heads == OnnxHeads::kDecoded ? "decoded" : "detections";
+}
+
+OnnxHeads parse_onnx_heads(const std::string& word) {
+  for (const OnnxHeads heads : {OnnxHeads::kRaw, OnnxHeads::kDecoded, OnnxHeads::kDetections}) {
+    if (word == to_string(heads)) {
+      return heads;
+    }
+  }
+  fail_config("--outputs: unknown word '{}'{}", word,
+              suggestion(word, {"raw", "decoded", "detections"}));
+}
+
+std::vector<std::string> maps_by_level(const Graph& graph, const std::vector<std::string>& values,
+                                       OutputRole role) {
+  std::vector<std::pair<int, std::string>> found;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const auto* output = std::get_if<Output>(&graph.nodes[i].op);
+    if (output != nullptr && output->role == role) {
+      found.emplace_back(output->level, values[i]);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> maps;
+  for (auto& entry : found) {
+    maps.push_back(std::move(entry.second));
+  }
+  return maps;
+}
+
 void add_heads(OnnxBuilder& onnx, const Graph& graph, const std::vector<std::string>& values,
                const std::vector<CenterBox>& priors, const Config& config, OnnxHeads heads,
                const OnnxDim& batch) {
@@ -87,9 +102,9 @@ void add_heads(OnnxBuilder& onnx, const Graph& graph, const std::vector<std::str
   const auto count = static_cast<int64_t>(priors.size());
   const bool raw = heads == OnnxHeads::kRaw;
   const auto logits = location_major(onnx, raw ? "scores" : "logits",
-                                     maps_of(graph, values, OutputRole::kClass), classes);
+                                     maps_by_level(graph, values, OutputRole::kClass), classes);
   const auto regressions = location_major(onnx, raw ? "boxes" : "regressions",
-                                          maps_of(graph, values, OutputRole::kBox), 4);
+                                          maps_by_level(graph, values, OutputRole::kBox), 4);
   std::string scores = logits;
   std::string boxes = regressions;
   if (!raw) {

@@ -24,6 +24,14 @@ enum class OnnxHeads {
   kDetections
 };
 
+// "raw", "decoded" or "detections". The latter throws ConfigError for another word.
+const char* to_string(OnnxHeads heads);
+OnnxHeads parse_onnx_heads(const std::string& word);
+
+// The values of the Output nodes of one role, by level; `values` are those of the graph's nodes.
+std::vector<std::string> maps_by_level(const Graph& graph, const std::vector<std::string>& values,
+                                       OutputRole role);
+
 // Adds the outputs after the maps of the graph's Output nodes; `values` are the names of the graph
 // nodes' values, `batch` the size of the batch or its name.
 void add_heads(OnnxBuilder& onnx, const Graph& graph, const std::vector<std::string>& values,

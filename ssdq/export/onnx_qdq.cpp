@@ -170,8 +170,18 @@ std::string QdqWriter::conv(const Node& node, const std::string& x,
                       std::move(attributes));
   }
   const Int8Weight codes = int8_weight(conv, node.name);
-  const auto y = onnx_.node(
-      "Conv", node.name, {x, weight(node, conv, codes), bias(node, conv, codes.scale)}, attributes);
+  std::vector<std::string> inputs = {x, weight(node, conv, codes)};
+  // ONNX Runtime itself rounds a float bias beside codes, but not an addition.
+  const bool adds_bias = float_bias_ && conv.is_integer();
+  if (!adds_bias) {
+    inputs.push_back(bias(node, conv, codes.scale));
+  }
+  std::string y = onnx_.node("Conv", node.name, std::move(inputs), attributes);
+  if (adds_bias) {
+    const auto real =
+        onnx_.floats(node.name + ".bias", {1, conv.shape[0], 1, 1}, narrowed(conv.real_bias));
+    y = onnx_.node("Add", node.name + "/biased", {y, real});
+  }
   return codes.has_window()
              ? with_window(node.name, y, x, conv, codes.window, std::move(attributes))
              : y;

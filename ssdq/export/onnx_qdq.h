@@ -12,12 +12,13 @@
 namespace ssdq {
 
 // Adds the quantized parts of a network as pairs of QuantizeLinear and DequantizeLinear: int8 or
-// uint8 codes by tensor on the edges, int8 weights and int32 biases by channel. For operator sets
-// from 13. Its functions throw Error naming the node whose codes need more than 8 bits.
+// uint8 codes by tensor on the edges, int8 weights and int32 biases by channel (or float biases,
+// added behind). For operator sets from 13. Its functions throw Error naming the node whose codes
+// need more than 8 bits.
 class QdqWriter : public OnnxQuantizer {
  public:
-  QdqWriter(OnnxBuilder& onnx, const Graph& graph, const IntegerGraph& integers)
-      : onnx_(onnx), graph_(graph), integers_(integers) {}
+  QdqWriter(OnnxBuilder& onnx, const Graph& graph, const IntegerGraph& integers, bool float_bias)
+      : onnx_(onnx), graph_(graph), integers_(integers), float_bias_(float_bias) {}
 
   // Readers of a value that agree on its codes share one pair.
   std::string input(NodeId id, size_t k, const std::string& value) override;
@@ -40,6 +41,7 @@ class QdqWriter : public OnnxQuantizer {
   OnnxBuilder& onnx_;
   const Graph& graph_;
   const IntegerGraph& integers_;
+  const bool float_bias_;
   std::map<Edge, std::string> edges_;
 };
 

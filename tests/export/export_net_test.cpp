@@ -98,6 +98,20 @@ TEST_F(ExportNet, ReplacesAManifestOnlyWhenForced) {
   EXPECT_THAT(read_text(output_ + ".json"), HasSubstr("\"type\": \"int4\""));
 }
 
+TEST_F(ExportNet, WritesCodesOfAModelThatItCalibrates) {
+  const std::vector<std::string> quantized = {
+      "QUANTIZATION.TYPE", "uniform", "QUANTIZATION.WBITS", "8", "QUANTIZATION.ABITS", "8"};
+  const auto integers = export_net(quantized, "onnx-qdq");
+  EXPECT_EQ(integers.status, 0) << integers.output;
+  const std::string bytes = read_text(output_);
+  EXPECT_THAT(bytes, HasSubstr("QuantizeLinear"));
+  EXPECT_LT(bytes.size(), 1500 * 1024);  // 4.7 MiB of floats
+  auto script = quantized;
+  script.insert(script.begin(), "--force");
+  EXPECT_EQ(export_net(script, "torchscript").status, 0);
+  EXPECT_THAT(read_text(output_), HasSubstr("metadata.json"));
+}
+
 TEST_F(ExportNet, SaysInOneSentenceWhatIsWrong) {
   EXPECT_THAT(export_net({}, "onx").output, HasSubstr("did you mean 'onnx'"));
   EXPECT_THAT(export_net({"--outputs", "boxes"}).output, HasSubstr("--outputs: unknown word"));
@@ -107,6 +121,9 @@ TEST_F(ExportNet, SaysInOneSentenceWhatIsWrong) {
   EXPECT_THAT(export_net({"--endian", "big"}, "text").output, HasSubstr("of the format bin"));
   EXPECT_THAT(export_net({"--endian", "big"}, "pth").output, HasSubstr("not of pth"));
   EXPECT_THAT(export_net({}, "integers").output, HasSubstr("for quantized models"));
+  EXPECT_THAT(export_net({}, "onnx-qdq").output, HasSubstr("take the format onnx"));
+  EXPECT_THAT(export_net({"--outputs", "detections"}, "torchscript").output,
+              HasSubstr("expected --outputs raw or decoded"));
   const auto other = export_net({"MODEL.NUM_CLASSES", "5"});
   EXPECT_EQ(other.status, 1);
   EXPECT_THAT(other.output, HasSubstr("not the weights of this network"));
