@@ -100,7 +100,8 @@ TEST_F(ExportNet, ReplacesAManifestOnlyWhenForced) {
 
 TEST_F(ExportNet, WritesCodesOfAModelThatItCalibrates) {
   const std::vector<std::string> quantized = {
-      "QUANTIZATION.TYPE", "uniform", "QUANTIZATION.WBITS", "8", "QUANTIZATION.ABITS", "8"};
+      "QUANTIZATION.TYPE",  "uniform", "QUANTIZATION.WBITS", "8",
+      "QUANTIZATION.ABITS", "8",       "QUANTIZATION.FINAL", "true"};
   const auto integers = export_net(quantized, "onnx-qdq");
   EXPECT_EQ(integers.status, 0) << integers.output;
   const std::string bytes = read_text(output_);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -47,9 +48,13 @@ Command run_command(const std::string& line) {
 
 // Installs the package beside the build, once.
 std::string prepare_runtime() {
+  if (std::getenv("SSDQ_NO_ONNXRUNTIME") != nullptr) {
+    return "SSDQ_NO_ONNXRUNTIME is set";
+  }
   if (run_command("node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'").status !=
       0) {
-    return "ONNX Runtime is run by node 18 or later, which was not found";
+    return "ONNX Runtime is run by node 18 or later, which was not found (Debian: apt-get install "
+           "nodejs npm)";
   }
   const fs::path folder = SSDQ_ONNXRUNTIME_DIR;
   if (fs::exists(folder / "node_modules/onnxruntime-node")) {
