@@ -90,6 +90,31 @@ TEST_P(OnnxQdq, OnnxRuntimeComputesWhatTheDetectorDoes) {
                            rounded, floats, exact);
 }
 
+// Without a runtime: the same weights, with scales that are positive.
+TEST_P(OnnxQdq, Int8CodesStandForTheWeightsOfTheDetector) {
+  const QuantizedNet net(GetParam());
+  for (const auto& entry : net.detector->convolutions()) {
+    const IntegerConv conv = integer_conv(*ConvBlock(entry.second));
+    if (!conv.weight) {
+      continue;
+    }
+    const Int8Weight weight = int8_weight(conv, entry.first);
+    const size_t length = weight.codes.size() / weight.scale.size();
+    ASSERT_EQ(weight.codes.size(), conv.weight->codes.size());
+    for (size_t i = 0; i < weight.codes.size(); ++i) {
+      const size_t c = i / length;
+      const int64_t value =
+          conv.weight->multiplier * conv.weight->codes[i] + conv.weight->shift_of(c);
+      const double expected =
+          conv.scale[c] / (conv.input ? conv.input->scale : 1) * static_cast<double>(value);
+      EXPECT_NEAR(weight.scale[c] * weight.codes[i] + weight.window[c], expected,
+                  1e-12 * weight.scale[c])
+          << entry.first << ' ' << i;
+      EXPECT_GT(weight.scale[c], 0) << entry.first;
+    }
+  }
+}
+
 TEST_P(OnnxQdq, PassesTheChecker) {
   SSDQ_NEEDS_CHECKER();
   const QuantizedNet net(GetParam());
@@ -147,6 +172,18 @@ TEST(OnnxQdqContents, AddsTheSumOverTheWindowWhereItIsNeeded) {
   EXPECT_EQ(windows({"", "dorefa", 7, 8, {}, "true", ""}), 0);
   EXPECT_EQ(windows({"", "lsq", 8, 8, {}, "true", ""}), 0);
   EXPECT_EQ(windows({"", "bwn", 2, 32, {}, "true", ""}), 0);
+}
+
+// A batch norm that multiplies by nothing leaves its bias, whose int32 has a scale of its own.
+TEST(OnnxQdqContents, AChannelWithoutInputKeepsItsBias) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  const torch::NoGradGuard no_grad;
+  QuantizedNet net({"", "uniform", 8, 8, {}, "true", ""});
+  const ConvBlock block = net.detector->convolutions()[2].second;
+  block->bn->weight[1] = 0;
+  block->bn->weight[2] = 1e-12;
+  round_biases(net);
+  EXPECT_LT(difference(run(with_codes(net.model), net.image), own_outputs(net)), 1e-5);
 }
 
 TEST(OnnxQdqContents, RefusesByNameWhatInt8CannotHold) {
