@@ -1,6 +1,7 @@
 #include "ssdq/checkpoint/caffe_file.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <set>
 #include <utility>
@@ -30,10 +31,36 @@ std::string read_whole(const std::string& path, uint64_t most) {
   return bytes;
 }
 
+// Behind blanks, comments and a colon.
+size_t value_start(const std::string& text, size_t at) {
+  while ((at = text.find_first_not_of(" \t\r\n:", at)) != std::string::npos && text[at] == '#') {
+    at = text.find('\n', at);
+  }
+  return at;
+}
+
+// OpenCV divides by these; a 0 would end the program.
+void refuse_zeros(const std::string& path, const std::string& text) {
+  for (const std::string field : {"num_output", "group"}) {
+    for (size_t at = 0; (at = text.find(field, at)) != std::string::npos;) {
+      at += field.size();
+      const size_t start = value_start(text, at);
+      if (start == std::string::npos) {
+        break;
+      }
+      const char* number = text.c_str() + start;
+      char* end = nullptr;
+      const bool zero = std::strtoull(number, &end, 0) == 0 && end != number;
+      SSDQ_CHECK(!zero, "{}: is damaged: a layer has {} 0; expected at least 1", path, field);
+    }
+  }
+}
+
 std::string read_prototxt(const std::string& path) {
-  const std::string text = read_whole(path, kMaxPrototxt);
+  std::string text = read_whole(path, kMaxPrototxt);
   SSDQ_CHECK(!trim(text).empty() && text.find('\0') == std::string::npos,
              "{}: is not a prototxt; expected the text that describes the network's layers", path);
+  refuse_zeros(path, text);
   return text;
 }
 

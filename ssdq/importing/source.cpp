@@ -163,6 +163,18 @@ std::vector<ImportSource> classifiers() {
        1e-5,
        {},
        kCaffe},
+      {"caffe-vgg16_reducedfc",
+       "Caffe's VGG-16 with fc6 and fc7 as convolutions, converted (--prototxt)",
+       {{{"conv1_1.weight"},
+         {"fc6.weight", {1024, 512, 3, 3}},
+         {"conv4_3_norm_mbox_conf.weight", {}, true}}},
+       map_caffe_vgg_ssd,
+       true,
+       false,
+       1e-5,
+       {"fc8.*"},
+       kCaffe,
+       true},
       {"torchvision-vgg16",
        "torchvision's vgg16 and vgg16_bn",
        {{{"features.0.weight", {64, 3, 3, 3}}, {"features.28.weight"}},
@@ -222,7 +234,7 @@ bool has(const std::map<std::string, torch::Tensor>& file, const SourceMark& mar
 bool fits(const std::map<std::string, torch::Tensor>& file, const ImportSource& source) {
   return std::any_of(source.marks.begin(), source.marks.end(), [&](const auto& marks) {
     return std::all_of(marks.begin(), marks.end(),
-                       [&](const SourceMark& mark) { return has(file, mark); });
+                       [&](const SourceMark& mark) { return has(file, mark) != mark.absent; });
   });
 }
 

@@ -27,6 +27,7 @@ using FileNames = std::set<std::string>;
 struct SourceMark {
   std::string name;
   std::vector<int64_t> shape = {};  // empty: any
+  bool absent = false;              // the files do not have it
 };
 
 // What a network wants: (x - mean) / std of RGB values in 0..255.

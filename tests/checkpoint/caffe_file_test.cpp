@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -167,6 +168,21 @@ TEST_F(CaffeFile, APrototxtOfAnotherNetworkIsRefused) {
               HasSubstr(model_ + ": is not a prototxt"));
   EXPECT_THAT(message_of<Error>([&] { read_caffe(model_, folder_ / "no.prototxt"); }),
               StartsWith(folder_ / "no.prototxt: cannot read"));
+}
+
+// They would end the program inside OpenCV.
+TEST_F(CaffeFile, DivisionsByZeroAreRefused) {
+  for (const char* zero :
+       {"num_output: 0", "num_output:00", "num_output # c: 3\n : 0x0", "num_output: 2 group: 0"}) {
+    const std::string message = message_of<Error>([&] {
+      read(
+          caffemodel(kConvLayer),
+          fmt::format("layer {{ name: \"conv\" type: \"InnerProduct\" bottom: \"data\" top: \"c\"\n"
+                      "  convolution_param {{ {} }} }}\n",
+                      zero));
+    });
+    EXPECT_THAT(message, HasSubstr("expected at least 1")) << zero;
+  }
 }
 
 // Whatever is changed, there are tensors or an Error.

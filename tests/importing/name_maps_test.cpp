@@ -210,6 +210,29 @@ TEST_F(Import, ClassifiersFitTheBackbonesOfTheirKind) {
   }
 }
 
+// The layers in front of the detector's own, with what the classifier has behind them.
+TEST_F(Import, CaffesVggIsAClassifierForRgb) {
+  const auto detector = caffe_vgg_ssd300(lufficc_vgg300(21));
+  PublishedNet net;
+  for (const auto& [name, tensor] : detector.state()) {
+    const std::string layer = name.substr(0, name.find('.'));
+    if (layer.size() == 7 ? layer[4] < '6' : layer == "fc6" || layer == "fc7") {
+      net.set(name, tensor);
+    }
+  }
+  net.matrix("fc8", 10, 1024);
+  ImportOptions options;
+  options.backbone_only = true;
+  const auto imported =
+      import_state(experiment("vgg_ssd300_voc0712.yaml").graph, net.state(), options);
+  EXPECT_EQ(imported.source->name, "caffe-vgg16_reducedfc");
+  EXPECT_TRUE(imported.report.complete()) << describe(imported.report);
+  EXPECT_EQ(imported.tensors.size(), 30U);
+  const std::map<std::string, torch::Tensor> tensors(imported.tensors.begin(),
+                                                     imported.tensors.end());
+  EXPECT_TRUE(torch::equal(tensors.at("backbone.0.weight"), net.at("conv1_1.weight").flip({1})));
+}
+
 // fc6: rows 0, 4, 8, ... and of the 7x7 map rows and columns 0, 3, 6.
 TEST_F(Import, TorchvisionVggBnGivesItsFullyConnectedLayersAsConvolutions) {
   const auto net = torchvision_vgg16(true);
