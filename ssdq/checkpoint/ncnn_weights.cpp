@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 39> kPlainLayers{
     "Squeeze",    "Swish",     "UnaryOp"};
 
 float half_to_float(uint16_t half) {
-  const int exponent = half >> 10U & 0x1FU;
+  const auto exponent = static_cast<int>((half >> 10U) & 0x1FU);
   const auto fraction = static_cast<float>(half & 0x3FFU);
   float value =
       exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(fraction + 1024.0F, exponent - 25);
