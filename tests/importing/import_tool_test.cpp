@@ -11,6 +11,8 @@
 #include "published_nets.h"
 #include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/checkpoint/pytorch_file.h"
+#include "ssdq/checkpoint/safetensors.h"
+#include "ssdq/utils/strings.h"
 
 namespace ssdq::testing {
 namespace {
@@ -104,6 +106,45 @@ TEST(ImportWeightsOfCaffe, NeedsAPrototxt) {
       run_tool("import_weights", {"--weights", output, "--prototxt", folder / "net.prototxt"});
   EXPECT_EQ(misplaced.status, 2);
   EXPECT_THAT(misplaced.output, HasSubstr("--prototxt belongs to a .caffemodel"));
+}
+
+TEST(ImportWeightsOfNcnn, ListsANetworkWithTheWeightsBesideIt) {
+  const TempFolder folder;
+  write_text(folder / "net.param", "7767517\n1 1\nConvolution a/b 0 1 y 0=1 1=1 6=2\n");
+  write_text(folder / "net.bin", std::string("\0\0\0\0\0\0\x80\x3F\0\0\0\x40", 12));
+  const auto result = run_tool("import_weights", {"--weights", folder / "net.param"});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_THAT(result.output, HasSubstr("a/b.weight"));
+  EXPECT_THAT(result.output, HasSubstr("1 tensors, 2 values"));
+}
+
+TEST(ImportWeightsOfNcnn, ScalesOfCodesAreRangesInTheCheckpoint) {
+  torch::manual_seed(6);
+  State tensors = ncnn_mobilenet_v2_ssdlite(21).state();
+  for (size_t i = tensors.size(); i-- > 0;) {
+    const auto& name = tensors[i].first;
+    if (ends_with(name, ".bias")) {
+      tensors.emplace_back(name.substr(0, name.size() - 4) + "input_scale",
+                           torch::full({1}, 12.7F));
+    }
+  }
+  const TempFolder folder;
+  const std::string codes = folder / "codes.safetensors", output = folder / "out.safetensors";
+  write_safetensors(codes, {tensors, {}});
+  const auto result = run_tool(
+      "import_weights", {"--weights", codes, "--output", output, "--config-file",
+                         SSDQ_SOURCE_DIR "/configs/mobilenet_v2_ssdlite300_tf_voc_quan_w8a8.yaml"});
+  ASSERT_EQ(result.status, 0) << result.output;
+  int found = 0;
+  for (const auto& [name, tensor] : load_checkpoint(output).model) {
+    if (ends_with(name, ".input_quantizer.observed")) {
+      EXPECT_EQ(tensor.item<int64_t>(), 1) << name;
+      ++found;
+    } else if (ends_with(name, ".input_quantizer.max")) {
+      EXPECT_NEAR(tensor.item<float>(), 10, 1e-5) << name;
+    }
+  }
+  EXPECT_EQ(found, 88);
 }
 
 }  // namespace
