@@ -189,6 +189,10 @@ TEST(PostProcessor, RowsThatAreNotNumbersGiveNothing) {
   Small small;
   EXPECT_TRUE(small.run({kNan, 5, 0, kInfinity, kInfinity, 0, 0, kNan, 5}).empty());
   EXPECT_TRUE(small.run({0, kInfinity, 0, 0, 5, kNan, -kInfinity, -kInfinity, -kInfinity}).empty());
+  small.options.scores = ScoreFunction::kSigmoid;
+  EXPECT_TRUE(small.run({kNan, 5, 0, kInfinity, 5, 0, 0, kNan, 5}).empty());
+  EXPECT_TRUE(small.run({0, kInfinity, 0, 0, 5, kNan, 0, -kInfinity, -1e30F}).empty());
+  small.options.scores = ScoreFunction::kSoftmax;
   small.locations = {kNan, 0, 0, 0, 0, 0, 1e6F, 0, 0, 0, 0, 0};
   EXPECT_EQ(small.run({0, 5, 0, 0, 5, 0, 0, 5, 0}).size(), 1U);
 }
