@@ -17,9 +17,10 @@ namespace ssdq {
 // values that the prototxt has not, separated by commas.
 //
 // Throws Error of one sentence: a caffemodel that is no message of layers, or with a blob that is
-// shorter than its shape says, before OpenCV sees it; layers that OpenCV does not know or that have
-// no weights. So memory stays in proportion to the files. Inside the layers OpenCV and protobuf do
-// the parsing: their checks are trusted, and a prototxt as much as any file given to OpenCV.
+// shorter than its shape says, or a prototxt with a count of 0, before OpenCV sees them; layers
+// that OpenCV does not know or that have no weights. So memory stays in proportion to the files.
+// Inside the layers OpenCV and protobuf do the parsing: their checks are trusted, and a prototxt as
+// much as any file given to OpenCV.
 TensorFile read_caffe(const std::string& caffemodel, const std::string& prototxt);
 
 }  // namespace ssdq
