@@ -9,7 +9,7 @@ test. Further arguments go to ctest: `tools/run_tests.sh -R graph` runs the test
 
 Exported ONNX models are checked by Python's onnx and run by ONNX Runtime, an npm package (290 MB)
 that the test puts beside the build. For them this script installs python3-onnx, and nodejs and npm
-where there is no npm (about 370 small packages, 36 MB). What cannot be had is skipped, as all of
+where there is no npm (about 360 small packages, 29 MB). What cannot be had is skipped, as all of
 it is with --no-onnxruntime.
 TEXT
 }

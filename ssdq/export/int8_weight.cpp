@@ -10,8 +10,8 @@
 namespace ssdq {
 namespace {
 
-constexpr int64_t kLeast = std::numeric_limits<int8_t>::min();
-constexpr int64_t kMost = std::numeric_limits<int8_t>::max();
+constexpr int64_t kLeast = -128;
+constexpr int64_t kMost = 127;
 constexpr double kMostBias = std::numeric_limits<int32_t>::max();
 
 // value = step code + shift.
