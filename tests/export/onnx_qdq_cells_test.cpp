@@ -133,5 +133,31 @@ TEST_F(OnnxQdqCells, DetectionsOfADoReFaModelAreThoseOfTheDetector) {
   EXPECT_GE(static_cast<double>(agreement.found), 0.99 * static_cast<double>(agreement.count));
 }
 
+// Depthwise convolutions with 8-bit DoReFa weights, whose codes have no zero, and quantized sums.
+TEST(OnnxQdqMobileNet, WindowSumsAreExactInDepthwiseConvolutions) {
+  SSDQ_NEEDS_ONNXRUNTIME();
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(5);
+  Subject subject(SSDQ_SOURCE_DIR "/configs/mobilenet_v2_ssd320_bccd_quan_w8a8.yaml",
+                  {"QUANTIZATION.TYPE", "dorefa", "QUANTIZATION.MERGE_INPUTS", "shared"});
+  subject.detector->train();
+  subject.detector->forward(torch::randn({4, 3, 320, 320}));
+  subject.detector->eval();
+  ExportModel model = exported(subject);
+  model.detector = [&] { return subject.detector; };
+  OnnxOptions options = options_of(OnnxHeads::kRaw);
+  options.float_bias = true;
+  const auto images = torch::randn({1, 3, 320, 320});
+  const auto expected = subject.detector->forward(images);
+  const auto outputs = run_onnx(build_onnx_qdq(model, options), {value_of(images)});
+  ASSERT_EQ(outputs.size(), 1);
+  EXPECT_LT(
+      relative_difference(outputs[0].at("scores").values, value_of(expected.class_logits).values),
+      1e-5);
+  EXPECT_LT(
+      relative_difference(outputs[0].at("boxes").values, value_of(expected.box_regression).values),
+      1e-5);
+}
+
 }  // namespace
 }  // namespace ssdq::testing
