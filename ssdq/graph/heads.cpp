@@ -10,8 +10,8 @@
 namespace ssdq {
 namespace {
 
-NodeId push(Graph& graph, std::string name, Op op, NodeId input) {
-  graph.nodes.push_back({std::move(name), std::move(op), {input}, {}, false, {"head", 0}});
+NodeId push(Graph& graph, std::string name, const Op& op, NodeId input) {
+  graph.nodes.push_back({std::move(name), op, {input}, {}, false, {"head", 0}});
   return static_cast<NodeId>(graph.nodes.size()) - 1;
 }
 
