@@ -45,8 +45,10 @@ SSDQ_INLINE inline void store(Vec v, T* p, int64_t count) {
   }
   T buffer[kLanes];
   v.store(buffer);
-  for (int64_t i = 0; i < count; ++i) {
-    p[i] = buffer[i];
+  for (int64_t i = 0; i < kLanes; ++i) {
+    if (i < count) {
+      p[i] = buffer[i];
+    }
   }
 }
 
