@@ -15,6 +15,7 @@
 #include "ssdq/engine/hooks/iteration_timer.h"
 #include "ssdq/engine/hooks/lr_scheduler.h"
 #include "ssdq/engine/hooks/periodic_writer.h"
+#include "ssdq/engine/hooks/sparsity.h"
 #include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/samples.h"
 #include "ssdq/engine/weights.h"
@@ -113,6 +114,20 @@ void prepare_weights(TrainingRun& run, const Experiment& experiment) {
   }
 }
 
+PenalisedScales penalised_for(const GraphModuleImpl& network, const PruneConfig& prune) {
+  if (prune.type == "none") {
+    return {};
+  }
+  auto scales = penalised_scales(network, parse_prune_scope(prune.type));
+  SSDQ_CHECK_CONFIG(!scales.empty(),
+                    "PRUNE.TYPE is {}, but no batch norm of the network is in its scope; expected "
+                    "a network with batch norm, or a wider scope (normal, shortcut, all)",
+                    prune.type);
+  log_info("sparsity training: {} batch norms, SR {}, no weight decay on their scales",
+           scales.size(), prune.sr);
+  return scales;
+}
+
 void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
   const SolverConfig& solver = experiment.config.solver;
   Trainer& trainer = *run.trainer;
@@ -121,6 +136,10 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   if (run.quantization) {
     trainer.add_hook(
         std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
+  }
+  if (!run.penalised.empty()) {
+    trainer.add_hook(
+        std::make_unique<Sparsity>(run.penalised, experiment.config.prune.sr, solver.log_period));
   }
   if (run.ema) {
     trainer.add_hook(std::make_unique<EmaHook>(run.ema));
@@ -148,10 +167,6 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
 std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
                                             bool dry_run) {
   const SolverConfig& solver = experiment.config.solver;
-  SSDQ_CHECK_CONFIG(experiment.config.prune.type == "none",
-                    "PRUNE.TYPE: sparsity training ('{}') is not part of this version; add the "
-                    "override `PRUNE.TYPE none` to train without it",
-                    experiment.config.prune.type);
   auto run = std::make_unique<TrainingRun>();
   run->dataset = open_datasets(experiment, experiment.config.datasets.train, /*training=*/true);
   run->detector = build_detector(experiment);
@@ -162,7 +177,9 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   if (!resume) {
     prepare_weights(*run, experiment);
   }
-  run->optimizer = make_optimizer(*run->detector, solver, experiment.config.quantization.lr_factor);
+  run->penalised = penalised_for(*run->detector, experiment.config.prune);
+  run->optimizer = make_optimizer(*run->detector, solver, experiment.config.quantization.lr_factor,
+                                  names_of(run->penalised));
   if (solver.ema > 0) {
     run->ema = std::make_shared<Ema>(run->detector.ptr(), solver.ema);
   }

@@ -9,6 +9,7 @@
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/hooks/quantization_schedule.h"
 #include "ssdq/engine/inference.h"
+#include "ssdq/pruning/sparsity.h"
 #include "ssdq/solver/ema.h"
 
 namespace ssdq {
@@ -18,6 +19,7 @@ struct TrainingRun {
   std::unique_ptr<Dataset> dataset;
   Detector detector{nullptr};
   std::shared_ptr<QuantizationSchedule> quantization;  // null when the detector is a float one
+  PenalisedScales penalised;                           // of PRUNE.TYPE
   std::shared_ptr<torch::optim::Optimizer> optimizer;
   std::shared_ptr<Ema> ema;  // null when SOLVER.EMA is 0
   std::shared_ptr<Checkpointer> checkpointer;
@@ -26,10 +28,11 @@ struct TrainingRun {
 };
 
 // Builds the detector (with its initial weights and ranges unless `resume`), optimizer, data and
-// the default hooks, in this order: iteration_timer, lr_scheduler, quantization_schedule, ema,
-// bn_reestimation, periodic_checkpoint, evaluation, best_checkpoint. The quantization's are there
-// when the detector has quantizers. A dry run ends with ema and writes nothing. `resume`: the
-// folder's best checkpoint counts. `experiment` must outlive the run.
+// the default hooks, in this order: iteration_timer, lr_scheduler, quantization_schedule,
+// sparsity, ema, bn_reestimation, periodic_checkpoint, evaluation, best_checkpoint. The
+// quantization's are there when the detector has quantizers, sparsity with a PRUNE.TYPE. A dry run
+// ends with ema and writes nothing. `resume`: the folder's best checkpoint counts. `experiment`
+// must outlive the run.
 std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
                                             bool dry_run);
 

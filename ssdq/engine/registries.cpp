@@ -3,6 +3,7 @@
 #include "ssdq/data/catalog.h"
 #include "ssdq/engine/named_backbones.h"
 #include "ssdq/evaluation/evaluator.h"
+#include "ssdq/pruning/channel_groups.h"
 #include "ssdq/quantization/build.h"
 
 namespace ssdq {
@@ -67,6 +68,9 @@ KnownNames known_names(const Registries& registries) {
   known.heads = {"SSDBoxHead"};
   known.predictors = registries.heads.names();
   known.quantizers = registries.quantizers.names();
+  for (const auto& [name, summary] : prune_scope_names()) {
+    known.pruners.push_back(name);
+  }
   for (const auto& [name, format] : dataset_formats()) {
     known.dataset_formats.push_back(name);
   }
@@ -77,6 +81,7 @@ std::vector<ComponentList> list_components(const Registries& registries) {
   return {{"backbones", "MODEL.BACKBONE.NAME", backbone_names()},
           head_list(registries.heads),
           quantizer_list(registries.quantizers),
+          {"pruners", "PRUNE.TYPE", prune_scope_names()},
           evaluator_component_list(),
           format_list(),
           dataset_list()};

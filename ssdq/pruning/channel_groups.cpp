@@ -161,9 +161,43 @@ std::vector<ChannelGroup> channel_groups(const Graph& graph, const ChannelUnits&
   return sorted;
 }
 
+PruneScope parse_prune_scope(const std::string& name) {
+  for (const auto scope : {PruneScope::kNormal, PruneScope::kShortcut, PruneScope::kAll}) {
+    if (name == to_string(scope)) return scope;
+  }
+  fail_config("unknown scope of pruning '{}' (known: normal, shortcut, all)", name);
+}
+
+const char* to_string(PruneScope scope) {
+  switch (scope) {
+    case PruneScope::kNormal:
+      return "normal";
+    case PruneScope::kShortcut:
+      return "shortcut";
+    case PruneScope::kAll:
+      return "all";
+  }
+  return "";
+}
+
+std::vector<std::pair<std::string, std::string>> prune_scope_names() {
+  return {{"normal", "channels that no add and no depthwise convolution reads"},
+          {"shortcut", "those of adds too, whole groups together"},
+          {"all", "those of adds and of depthwise convolutions too"}};
+}
+
 bool in_scope(const ChannelGroup& group, PruneScope scope) {
   return group.fixed.empty() && (scope != PruneScope::kNormal || !group.added) &&
          (scope == PruneScope::kAll || group.depthwise.empty());
+}
+
+std::vector<ChannelGroup> groups_in_scope(const Graph& graph, const ChannelUnits& units,
+                                          PruneScope scope) {
+  auto groups = channel_groups(graph, units);
+  groups.erase(std::remove_if(groups.begin(), groups.end(),
+                              [&](const auto& group) { return !in_scope(group, scope); }),
+               groups.end());
+  return groups;
 }
 
 std::vector<int64_t> kept_channels(const ChannelUnits& units, NodeId node, const KeptUnits& kept) {

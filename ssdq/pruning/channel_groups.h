@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ssdq/graph/graph.h"
@@ -34,7 +35,18 @@ std::vector<ChannelGroup> channel_groups(const Graph& graph, const ChannelUnits&
 // kShortcut takes the channels of adds too, kAll also those that depthwise convolutions carry on.
 enum class PruneScope { kNormal, kShortcut, kAll };
 
+// Throws ConfigError for a name that is not one of prune_scope_names().
+PruneScope parse_prune_scope(const std::string& name);
+const char* to_string(PruneScope scope);
+
+// "normal", "shortcut", "all" with a line each.
+std::vector<std::pair<std::string, std::string>> prune_scope_names();
+
 bool in_scope(const ChannelGroup& group, PruneScope scope);
+
+// The groups of channel_groups() that are in scope.
+std::vector<ChannelGroup> groups_in_scope(const Graph& graph, const ChannelUnits& units,
+                                          PruneScope scope);
 
 // By unit.
 using KeptUnits = std::vector<bool>;

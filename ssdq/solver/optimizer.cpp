@@ -32,8 +32,14 @@ class ScaledOptions : public Base {
   double factor_;
 };
 
-ParameterSplit split_parameters(const torch::nn::Module& module, const SolverConfig& solver) {
+std::string join_names(const std::string& module, const std::string& parameter) {
+  return module.empty() ? parameter : module + "." + parameter;
+}
+
+ParameterSplit split_parameters(const torch::nn::Module& module, const SolverConfig& solver,
+                                const std::set<std::string>& undecayed) {
   ParameterSplit split;
+  size_t found = 0;
   for (const auto& item : module.named_modules("", true)) {
     const bool is_quantizer = dynamic_cast<const QuantizerImpl*>(item.value().get()) != nullptr;
     const bool is_batch_norm = item.value()->as<torch::nn::BatchNorm2d>() != nullptr;
@@ -44,10 +50,16 @@ ParameterSplit split_parameters(const torch::nn::Module& module, const SolverCon
       }
       const bool is_bias = parameter.key() == "bias" && !is_batch_norm;
       const bool is_norm = parameter.value().dim() == 1 && !is_bias;
-      const bool decay = (!is_bias || solver.decay_bias) && (!is_norm || solver.decay_norm);
+      const bool named = undecayed.count(join_names(item.key(), parameter.key())) > 0;
+      found += named ? 1 : 0;
+      const bool decay =
+          !named && (!is_bias || solver.decay_bias) && (!is_norm || solver.decay_norm);
       (decay ? split.decayed : split.undecayed).push_back(parameter.value());
     }
   }
+  SSDQ_CHECK(found == undecayed.size(),
+             "{} parameters are to go without weight decay, the network has {} of them",
+             undecayed.size(), found);
   return split;
 }
 
@@ -73,10 +85,11 @@ std::unique_ptr<torch::optim::Optimizer> make(ParameterSplit split, const Option
 
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const torch::nn::Module& module,
                                                         const SolverConfig& solver,
-                                                        double quantizer_lr_factor) {
+                                                        double quantizer_lr_factor,
+                                                        const std::set<std::string>& undecayed) {
   using torch::optim::AdamWOptions;
   using torch::optim::SGDOptions;
-  ParameterSplit split = split_parameters(module, solver);
+  ParameterSplit split = split_parameters(module, solver, undecayed);
   if (solver.type == "sgd") {
     return make<torch::optim::SGD>(
         std::move(split),

@@ -48,8 +48,8 @@ TEST_F(BadInput, Overrides) {
   expect_override(2, "QUANTIZATION.TYPE: unknown name 'doreffa'; did you mean 'dorefa'?",
                   {"QUANTIZATION.TYPE", "doreffa"});
   expect_override(2, "SSDBoxPredictr", {"MODEL.BOX_HEAD.PREDICTOR", "SSDBoxPredictr"});
-  expect_override(2, "PRUNE.TYPE: sparsity training ('normal') is not part of this version",
-                  {"PRUNE.TYPE", "normal"});
+  expect_override(2, "PRUNE.TYPE: unknown name 'norml'; did you mean 'normal'?",
+                  {"PRUNE.TYPE", "norml"});
   expect_override(2, "MODEL.DEVICE: 'cuda' was asked for", {"MODEL.DEVICE", "cuda"});
   expect_override(2, "shapes_trian", {"DATASETS.TRAIN", "[shapes_trian]"});
   expect_override(2, "MODEL.NUM_CLASSES is 7", {"MODEL.NUM_CLASSES", "7"});

@@ -12,12 +12,13 @@
 namespace ssdq {
 namespace {
 
-std::vector<std::string> hooks_of(const std::string& config, int bn_reestimate_batches) {
+std::vector<std::string> hooks_of(const std::string& config, int bn_reestimate_batches,
+                                  const std::string& prune = "none") {
   const auto dir = std::filesystem::temp_directory_path() / "ssdq_default_hooks_test";
   auto registries = builtin_registries();
   const auto loaded = load_config(SSDQ_SOURCE_DIR "/configs/" + config,
                                   {"MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ".", "SOLVER.EMA", "0.9",
-                                   "OUTPUT_DIR", dir.string()});
+                                   "OUTPUT_DIR", dir.string(), "PRUNE.TYPE", prune});
   auto experiment = build_experiment(loaded.config, loaded.file, registries);
   experiment.config.quantization.bn_reestimate_batches = bn_reestimate_batches;
   const auto run = build_training(experiment, /*resume=*/false, /*dry_run=*/false);
@@ -32,11 +33,11 @@ TEST(DefaultHooks, RunInTheirOrder) {
                                    "evaluation", "best_checkpoint", "periodic_writer"));
 }
 
-TEST(DefaultHooks, OfAQuantizedDetectorRunInTheirOrder) {
-  EXPECT_THAT(hooks_of("vgg_mini_ssd300_bccd_quan_w8a8.yaml", 2),
+TEST(DefaultHooks, OfAQuantizedDetectorTrainedForPruningRunInTheirOrder) {
+  EXPECT_THAT(hooks_of("vgg_mini_ssd300_bccd_quan_w8a8.yaml", 2, "normal"),
               testing::ElementsAre("iteration_timer", "lr_scheduler", "quantization_schedule",
-                                   "ema", "bn_reestimation", "periodic_checkpoint", "evaluation",
-                                   "best_checkpoint", "periodic_writer"));
+                                   "sparsity", "ema", "bn_reestimation", "periodic_checkpoint",
+                                   "evaluation", "best_checkpoint", "periodic_writer"));
 }
 
 }  // namespace

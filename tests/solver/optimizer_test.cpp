@@ -100,6 +100,22 @@ TEST(MakeOptimizer, KeepsNormsAndBiasesOutOfWeightDecayWhenAsked) {
   EXPECT_TRUE(shrinks("0.bias") && !shrinks("1.weight") && !shrinks("1.bias"));
 }
 
+TEST(MakeOptimizer, KeepsNamedParametersOutOfWeightDecay) {
+  SolverConfig solver;
+  solver.lr = 0.1;
+  solver.weight_decay = 0.5;
+  auto network = make_network(3);
+  for (torch::Tensor& p : network->parameters()) {
+    p.mutable_grad() = torch::zeros_like(p);
+    p.data().fill_(1);
+  }
+  make_optimizer(*network, solver, 1, {"1.weight"})->step();
+  for (const auto& item : network->named_parameters()) {
+    EXPECT_EQ(item.value().max().item<float>() < 1, item.key() != "1.weight") << item.key();
+  }
+  EXPECT_THROW(make_optimizer(*network, solver, 1, {"1.gamma"}), Error);
+}
+
 TEST(MakeOptimizer, RefusesUnknownTypes) {
   SolverConfig solver;
   solver.type = "lion";

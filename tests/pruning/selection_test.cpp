@@ -1,0 +1,131 @@
+#include "ssdq/pruning/selection.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ssdq/config/reader.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/registries.h"
+#include "ssdq/utils/error.h"
+
+namespace ssdq {
+namespace {
+
+std::vector<std::string> shipped_configs() {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(SSDQ_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+int count_kept(const ChannelGroup& group, const Selection& selection) {
+  return static_cast<int>(std::count_if(group.units.begin(), group.units.end(),
+                                        [&](int unit) { return selection.kept[unit]; }));
+}
+
+ChannelGroup group_of(std::vector<int> units) {
+  ChannelGroup group;
+  group.units = std::move(units);
+  return group;
+}
+
+TEST(SelectUnits, CutsAtOneThresholdAndKeepsTheBestOfEachGroup) {
+  const std::vector<ChannelGroup> groups = {group_of({0, 1, 2, 3}), group_of({5, 6})};
+  const std::vector<double> scores = {0.9, 0.8, 0.7, 0.6, 0, 0.1, 0.2};  // 4 is in no group
+  const auto half = select_units(groups, scores, {0.5});
+  EXPECT_EQ(half.threshold, 0.7);
+  EXPECT_EQ(half.kept, (KeptUnits{true, true, true, false, true, false, true}));
+  EXPECT_EQ(select_units(groups, scores, {0.999}).kept,
+            (KeptUnits{true, false, false, false, true, false, true}));
+  EXPECT_EQ(select_units(groups, scores, {0.5, true, 2}).kept,
+            (KeptUnits{true, true, true, true, true, true, true}));
+}
+
+TEST(SelectUnits, RefusesWhatItCannotCut) {
+  const std::vector<ChannelGroup> groups = {group_of({0, 1})};
+  for (const double percent : {-0.1, 1.0, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_THROW(select_units(groups, {1, 2}, {percent}), ConfigError) << percent;
+  }
+  EXPECT_THROW(select_units(groups, {1, 2}, {0.5, true, 0}), ConfigError);
+  EXPECT_THROW(select_units(groups, {1, std::numeric_limits<double>::infinity()}, {0.5}), Error);
+  EXPECT_TRUE(select_units({}, {}, {0.5}).kept.empty());
+}
+
+class ShippedGroups : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    auto registries = builtin_registries();
+    const auto loaded = load_config(GetParam(), {"MODEL.DEVICE", "cpu"});
+    experiment = build_experiment(loaded.config, loaded.file, registries);
+    units = channel_units(experiment.graph);
+    std::mt19937 random(11);
+    for (int i = 0; i < units.count; ++i) {
+      scores.push_back(std::uniform_real_distribution<>(0, 1)(random));
+    }
+  }
+
+  // The laws of a selection with distinct scores.
+  void expect_laws(const std::vector<ChannelGroup>& groups, const SelectionOptions& options) {
+    const auto selection = select_units(groups, scores, options);
+    int total = 0, kept = 0;
+    for (const auto& group : groups) {
+      const int size = static_cast<int>(group.units.size()), count = count_kept(group, selection);
+      total += size;
+      kept += count;
+      EXPECT_GE(count, options.regular ? std::min(options.multiple, size) : 1);
+      if (options.regular && count < size) {
+        EXPECT_EQ(count % options.multiple, 0);
+      }
+      double worst_kept = 1, best_removed = 0;
+      for (const int unit : group.units) {
+        if (selection.kept[unit]) {
+          worst_kept = std::min(worst_kept, scores[unit]);
+        } else {
+          best_removed = std::max(best_removed, scores[unit]);
+        }
+      }
+      EXPECT_LE(best_removed, worst_kept);
+      EXPECT_LE(best_removed, selection.threshold);
+    }
+    const int wanted = total - static_cast<int>(total * options.percent);
+    EXPECT_GE(kept, wanted);
+    if (!options.regular) {
+      EXPECT_LE(kept, wanted + static_cast<int>(groups.size()));
+    }
+    EXPECT_NO_THROW(infer_shapes(prune_graph(experiment.graph, units, selection.kept)));
+  }
+
+  Experiment experiment;
+  ChannelUnits units;
+  std::vector<double> scores;
+};
+
+TEST_P(ShippedGroups, KeepTheLawsForEveryScopeAndPercent) {
+  for (const auto scope : {PruneScope::kNormal, PruneScope::kShortcut, PruneScope::kAll}) {
+    const auto groups = groups_in_scope(experiment.graph, units, scope);
+    for (const double percent : {0.0, 0.3, 0.7, 0.999}) {
+      for (const bool regular : {false, true}) {
+        expect_laws(groups, {percent, regular, 8});
+      }
+    }
+    const auto all = select_units(groups, scores, {0});
+    EXPECT_EQ(prune_graph(experiment.graph, units, all.kept), experiment.graph);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ShippedGroups, ::testing::ValuesIn(shipped_configs()),
+                         [](const auto& test) {
+                           return std::filesystem::path(test.param).stem().string();
+                         });
+
+}  // namespace
+}  // namespace ssdq
