@@ -106,7 +106,9 @@ TEST_F(PruneNet, PrunesQuantizedDetectors) {
   const auto facts = report();
   EXPECT_TRUE(facts["check"].contains("quantized_difference"));
   for (const auto& layer : facts["layers"]) {
-    if (layer["kept"] != layer["of"]) EXPECT_EQ(layer["kept"].get<int>() % 4, 0);
+    if (layer["kept"] != layer["of"]) {
+      EXPECT_EQ(layer["kept"].get<int>() % 4, 0) << layer;
+    }
   }
 }
 
