@@ -19,10 +19,12 @@
 #include "ssdq/graph/cfg_file.h"
 #include "ssdq/graph/features.h"
 #include "ssdq/modeling/state.h"
+#include "ssdq/pruning/rescale.h"
 #include "ssdq/pruning/surgery.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
+#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
@@ -165,6 +167,7 @@ class Pruning {
       final_ = std::move(compensated.state);
       report_.residuals = std::move(compensated.residuals);
     }
+    compact_values_ = prune_state(experiment_.graph, units_, kept_, final_);
     const WidthPlan widths = code_widths(detector);
     report_.before = cost(experiment_.graph, widths);
     report_.after = cost(compact_.graph, widths);
@@ -173,9 +176,9 @@ class Pruning {
   void compare_with_masked() {
     const Images images = check_images(on_cpu(experiment_));
     Detector masked = detector_with(on_cpu(experiment_), masked_state(final_));
-    Detector compact = detector_with(on_cpu(compact_), compact_state());
+    Detector compact = detector_with(on_cpu(compact_), compact_values_);
     if (!quantizers_of(*masked).empty()) {
-      report_.quantized_difference = difference(masked, compact, images.tensor);
+      report_.quantized_difference = rescale(masked, images.tensor);
       switch_quantizers_off(masked);
       switch_quantizers_off(compact);
     }
@@ -196,7 +199,7 @@ class Pruning {
       evaluate_one("compensated", experiment_, masked_state(final_));
     }
     if (!options_.quick) {
-      evaluate_one("compact", compact_, compact_state());
+      evaluate_one("compact", compact_, compact_values_);
     }
   }
 
@@ -204,7 +207,7 @@ class Pruning {
     make_directories(files_.folder);
     write_file_atomically(files_.cfg, compact_.graph_cfg);
     Checkpoint checkpoint;
-    checkpoint.model = compact_state();
+    checkpoint.model = compact_values_;
     checkpoint.config_yaml = to_yaml(compact_.config);
     checkpoint.graph_cfg = compact_.graph_cfg;
     if (!class_names_.empty()) {
@@ -224,7 +227,7 @@ class Pruning {
     Detector from_files = build_detector(again);
     load_weights(from_files, files_.weights);
     from_files->eval();
-    Detector compact = detector_with(on_cpu(compact_), compact_state());
+    Detector compact = detector_with(on_cpu(compact_), compact_values_);
     const double off = difference(compact, from_files, images_);
     SSDQ_CHECK(off < kLargestDifference,
                "{}: read again, its raw outputs differ by {} of the largest; do not use it",
@@ -244,7 +247,22 @@ class Pruning {
     return mask_state(experiment_.graph, units_, kept_, values);
   }
 
-  State compact_state() const { return prune_state(experiment_.graph, units_, kept_, final_); }
+  // Gives the compact network the values that its quantizers ask for; returns the difference left.
+  double rescale(Detector& masked, const torch::Tensor& images) {
+    Detector compact = detector_with(on_cpu(compact_), compact_values_);
+    const auto left = rescale_statistics(*masked, units_, kept_, *compact);
+    if (!left.empty()) {
+      log_warn(
+          "the quantized weights of {} have another scale with fewer channels, and no batch norm "
+          "to take it up; train the pruned network again",
+          join(left, ", "));
+    }
+    compact_values_.clear();
+    for (const auto& [name, tensor] : state(*compact)) {
+      compact_values_.emplace_back(name, tensor.detach().clone());
+    }
+    return difference(masked, compact, images);
+  }
 
   std::string checkpoint_class_names() const {
     const auto& extra = inspect_checkpoint(options_.weights).extra;
@@ -288,6 +306,7 @@ class Pruning {
   KeptUnits kept_;
   Experiment compact_;
   State original_, final_;  // of the whole network; final_ with compensation
+  State compact_values_;
   std::string class_names_;
   torch::Tensor images_;
   PruneReport report_;

@@ -27,8 +27,8 @@ struct PruneOptions {
 // Before it returns, the compact network is compared with the masked one (mask_state) on test
 // images: raw outputs must agree to 1e-4 of the largest. Networks with quantizers are compared with
 // these switched off, as one that takes its step from the weights at hand takes another from fewer
-// of them; what difference that makes is reported. Then the written files are read again and
-// compared.
+// of them (rescale_statistics() makes up for the scale); what difference remains is reported. Then
+// the written files are read again and compared.
 //
 // Throws ConfigError for wrong options or files that exist, Error when a comparison fails.
 PruneReport run_pruning(const LoadedConfig& loaded, const PruneOptions& options,
