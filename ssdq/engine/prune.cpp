@@ -252,7 +252,7 @@ class Pruning {
     Detector compact = detector_with(on_cpu(compact_), compact_values_);
     const auto left = rescale_statistics(*masked, units_, kept_, *compact);
     if (!left.empty()) {
-      log_warn(
+      log_warning(
           "the quantized weights of {} have another scale with fewer channels, and no batch norm "
           "to take it up; train the pruned network again",
           join(left, ", "));
