@@ -130,7 +130,8 @@ int run(int argc, char** argv) {
     return ssdq::kExitOk;
   }
   const auto config_file = required_config(given);
-  const auto& format = ssdq::find_export_format(required(given, "format", "the name of a format"));
+  const auto format_name = required(given, "format", "the name of a format");
+  const auto& format = ssdq::find_export_format(format_name);
   const auto output = required(given, "output", "the file to write");
   const auto export_options = ::export_options(given);
   const auto files = output_files(output, format);
