@@ -142,7 +142,7 @@ class Pruning {
     for (const auto& [name, tensor] : state(*detector)) {
       original_.emplace_back(name, tensor.detach().to(torch::kCPU).clone());
     }
-    class_names_ = checkpoint_class_names();
+    class_names_ = join(class_names(inspect_checkpoint(options_.weights)), "\n");
   }
 
   void choose(PruneScope scope) {
@@ -262,12 +262,6 @@ class Pruning {
       compact_values_.emplace_back(name, tensor.detach().clone());
     }
     return difference(masked, compact, images);
-  }
-
-  std::string checkpoint_class_names() const {
-    const auto& extra = inspect_checkpoint(options_.weights).extra;
-    const auto names = extra.find("class_names");
-    return names == extra.end() ? "" : names->second;
   }
 
   void evaluate_one(const char* name, const Experiment& experiment, const State& values) {
