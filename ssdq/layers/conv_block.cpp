@@ -11,8 +11,6 @@
 namespace ssdq {
 namespace {
 
-std::vector<int64_t> pair(Size2 size) { return {size.height, size.width}; }
-
 // [C] as it broadcasts over weights [C, ...] and over maps [N, C, H, W].
 torch::Tensor by_channel(const torch::Tensor& x) { return x.view({-1, 1, 1, 1}); }
 torch::Tensor map_of(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
@@ -65,16 +63,7 @@ torch::Tensor ConvBlockImpl::effective_weight() {
 }
 
 torch::Tensor ConvBlockImpl::convolve(const torch::Tensor& x, const torch::Tensor& w) const {
-  const Conv& conv = options_.conv;
-  const auto [before, after] =
-      padding_of(conv, {static_cast<int>(x.size(2)), static_cast<int>(x.size(3))});
-  const bool symmetric = before == after;
-  const torch::Tensor input =
-      symmetric
-          ? x
-          : torch::constant_pad_nd(x, {before.width, after.width, before.height, after.height});
-  return torch::conv2d(input, w, bias, pair(conv.stride), pair(symmetric ? before : Size2{0, 0}),
-                       pair(conv.dilation), conv.groups);
+  return ssdq::convolve(x, w, bias, options_.conv);
 }
 
 torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tensor& input) {

@@ -13,6 +13,8 @@ namespace {
 // one, several times as fast as that of clamp.
 bool has_named_backward(const torch::Tensor& x) { return x.scalar_type() == torch::kFloat; }
 
+std::vector<int64_t> pair(Size2 size) { return {size.height, size.width}; }
+
 torch::Tensor hard_sigmoid(const torch::Tensor& x) { return (x + 3).clamp(0, 6) / 6; }
 
 }  // namespace
@@ -47,6 +49,19 @@ torch::Tensor activate_fresh(torch::Tensor x, Activation activation, double slop
     return torch::hardtanh_(x, 0, 6);
   }
   return activate(x, activation, slope);
+}
+
+torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight,
+                       const torch::Tensor& bias, const Conv& conv) {
+  const auto [before, after] =
+      padding_of(conv, {static_cast<int>(x.size(2)), static_cast<int>(x.size(3))});
+  const bool symmetric = before == after;
+  const torch::Tensor input =
+      symmetric
+          ? x
+          : torch::constant_pad_nd(x, {before.width, after.width, before.height, after.height});
+  return torch::conv2d(input, weight, bias, pair(conv.stride),
+                       pair(symmetric ? before : Size2{0, 0}), pair(conv.dilation), conv.groups);
 }
 
 torch::Tensor pool(const torch::Tensor& x, const Pool& options) {

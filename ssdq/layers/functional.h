@@ -17,6 +17,11 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation, double slo
 // The same, free to overwrite `x`: for a fresh tensor that no other operator has saved.
 torch::Tensor activate_fresh(torch::Tensor x, Activation activation, double slope = 0.1);
 
+// `weight` [out, in / groups, kh, kw], `bias` [out] or undefined; batch norm and activation are
+// left to the caller.
+torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight,
+                       const torch::Tensor& bias, const Conv& conv);
+
 // Padding never wins a maximum; averages count it as zeros.
 torch::Tensor pool(const torch::Tensor& x, const Pool& options);
 

@@ -12,18 +12,7 @@
 namespace ssdq {
 namespace {
 
-std::vector<int64_t> pair(Size2 size) { return {size.height, size.width}; }
-
 torch::Tensor by_channel(const torch::Tensor& values) { return values.view({1, -1, 1, 1}); }
-
-torch::Tensor convolve(const torch::Tensor& x, const torch::Tensor& weight, const Conv& conv) {
-  const auto [before, after] =
-      padding_of(conv, {static_cast<int>(x.size(2)), static_cast<int>(x.size(3))});
-  const auto padded =
-      torch::constant_pad_nd(x, {before.width, after.width, before.height, after.height});
-  return torch::conv2d(padded, weight, torch::Tensor(), pair(conv.stride), pair({0, 0}),
-                       pair(conv.dilation), conv.groups);
-}
 
 // Follows the maps of removed channels, 0 on kept ones, through the network.
 class Propagation {
@@ -96,7 +85,7 @@ class Propagation {
       const NodeId source = graph_.nodes[id].inputs.front();
       const auto quantizer = block->options().input_quantizer;
       const auto x = quantizer ? only_removed(source, quantizer->forward(input(id))) : input(id);
-      made = convolve(x, block->effective_weight().detach(), conv);
+      made = convolve(x, block->effective_weight().detach(), torch::Tensor(), conv);
     }
     if (conv.groups > 1) {
       return made.defined() ? only_removed(id, carried_on(block, made)) : torch::Tensor();
