@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ssdq/config/config.h"
 #include "ssdq/structures/score_function.h"
 
 namespace ssdq {
@@ -32,6 +33,11 @@ inline Candidate unpack(CandidateKey key, int num_priors) {
   candidate.label = static_cast<int>(place / static_cast<uint32_t>(num_priors));
   candidate.prior = static_cast<int>(place % static_cast<uint32_t>(num_priors));
   return candidate;
+}
+
+// MODEL.BOX_HEAD.SCORES.
+inline ScoreFunction score_function(const BoxHeadConfig& head) {
+  return head.scores == "sigmoid" ? ScoreFunction::kSigmoid : ScoreFunction::kSoftmax;
 }
 
 // Appends a key for every score above `threshold` of the classes 1..C-1 in the rows

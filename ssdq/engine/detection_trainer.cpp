@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
+#include "ssdq/detection/candidates.h"
 #include "ssdq/layers/autocast.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
@@ -56,10 +57,10 @@ MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
     const Bf16Autocast autocast(device, experiment_.config.solver.bf16);
     output = detector_->forward(images_of(batch, experiment_));
   }
-  return multibox_loss(output.class_logits, output.box_regression,
-                       to_device(labels_of(batch), device, pin),
-                       to_device(locations_of(batch), device, pin),
-                       experiment_.config.model.neg_pos_ratio, score_function(experiment_.config));
+  return multibox_loss(
+      output.class_logits, output.box_regression, to_device(labels_of(batch), device, pin),
+      to_device(locations_of(batch), device, pin), experiment_.config.model.neg_pos_ratio,
+      score_function(experiment_.config.model.box_head));
 }
 
 void DetectionTrainer::prepare_step() { detector_->train(); }

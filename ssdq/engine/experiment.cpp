@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ssdq/config/validate.h"
+#include "ssdq/detection/candidates.h"
 #include "ssdq/engine/named_backbones.h"
 #include "ssdq/graph/cfg_file.h"
 #include "ssdq/graph/features.h"
@@ -83,11 +84,6 @@ Detector build_detector(const Experiment& experiment) {
   return detector;
 }
 
-ScoreFunction score_function(const Config& config) {
-  return config.model.box_head.scores == "sigmoid" ? ScoreFunction::kSigmoid
-                                                   : ScoreFunction::kSoftmax;
-}
-
 PostProcessor build_post_processor(const Experiment& experiment) {
   const TestConfig& test = experiment.config.test;
   PostProcessOptions options;
@@ -98,7 +94,7 @@ PostProcessor build_post_processor(const Experiment& experiment) {
   options.max_per_image = test.max_per_image;
   options.variances = {static_cast<float>(experiment.config.model.center_variance),
                        static_cast<float>(experiment.config.model.size_variance)};
-  options.scores = score_function(experiment.config);
+  options.scores = score_function(experiment.config.model.box_head);
   return {experiment.priors, experiment.config.model.num_classes, options};
 }
 

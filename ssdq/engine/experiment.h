@@ -47,9 +47,6 @@ std::array<float, 3> rgb_floats(const std::vector<double>& values);
 // A detector with fresh random weights (torch's default generator) on the experiment's device.
 Detector build_detector(const Experiment& experiment);
 
-// MODEL.BOX_HEAD.SCORES.
-ScoreFunction score_function(const Config& config);
-
 PostProcessor build_post_processor(const Experiment& experiment);
 
 // The built-in data sets and those of DATASETS.DEFINE.

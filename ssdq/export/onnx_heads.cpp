@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ssdq/detection/candidates.h"
 #include "ssdq/export/onnx_suppression.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/suggest.h"
@@ -108,7 +109,7 @@ void add_heads(OnnxBuilder& onnx, const Graph& graph, const std::vector<std::str
   std::string scores = logits;
   std::string boxes = regressions;
   if (!raw) {
-    scores = config.model.box_head.scores == "sigmoid"
+    scores = score_function(config.model.box_head) == ScoreFunction::kSigmoid
                  ? onnx.node("Sigmoid", "scores", {logits})
                  : onnx.node("Softmax", "scores", {logits}, {OnnxAttribute::integer("axis", 2)});
     boxes = decoded(onnx, "boxes", regressions, priors, config.model);

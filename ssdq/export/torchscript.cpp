@@ -10,6 +10,7 @@
 #include <torch/script.h>
 #include <nlohmann/json.hpp>
 
+#include "ssdq/detection/candidates.h"
 #include "ssdq/export/detector_metadata.h"
 #include "ssdq/export/export_model.h"
 #include "ssdq/export/folded_state.h"
@@ -89,7 +90,7 @@ class ScriptWriter {
     if (heads == OnnxHeads::kRaw) {
       lines_ += fmt::format("    return ({}, {})\n", logits, regressions);
     } else {
-      const bool sigmoid = model.config.model.box_head.scores == "sigmoid";
+      const bool sigmoid = score_function(model.config.model.box_head) == ScoreFunction::kSigmoid;
       lines_ += fmt::format("    return (torch.{}, {})\n",
                             fmt::format(sigmoid ? "sigmoid({})" : "softmax({}, 2)", logits),
                             decoded(regressions, model));
