@@ -1,6 +1,5 @@
 #include "ssdq/checkpoint/ncnn_file.h"
 
-#include <cstdlib>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -9,6 +8,7 @@
 
 #include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/utils/error.h"
+#include "tests/utils/reference_data.h"
 #include "tests/utils/temp_folder.h"
 
 namespace ssdq::testing {
@@ -54,13 +54,13 @@ TEST(NcnnFile, ErrorsNameTheFile) {
 }
 
 TEST(NcnnFile, RealNetworksAreReadWhole) {
-  const char* data = std::getenv("SSDQ_REFERENCE_DATA");
-  if (data == nullptr) {
+  const auto folder = reference_data("weights");
+  if (!folder) {
     GTEST_SKIP() << "SSDQ_REFERENCE_DATA does not say where the reference data is";
   }
   const auto count = [&](const std::string& name) {
     std::map<std::string, int64_t> numbers;
-    for (const auto& [tensor, values] : read_ncnn(data + std::string("/weights/") + name).tensors) {
+    for (const auto& [tensor, values] : read_ncnn(*folder + "/" + name).tensors) {
       numbers[tensor.substr(tensor.rfind('.') + 1)] += values.numel();
       numbers["tensors"] += 1;
     }

@@ -9,6 +9,7 @@
 
 #include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/utils/error.h"
+#include "tests/utils/reference_data.h"
 #include "tests/utils/temp_folder.h"
 
 namespace ssdq::testing {
@@ -273,12 +274,12 @@ TEST(PytorchFile, WhatCannotBeWrittenIsNamed) {
 }
 
 TEST(PytorchFile, RealFilesHaveTheirTensors) {
-  const char* data = std::getenv("SSDQ_REFERENCE_DATA");
-  if (data == nullptr) {
+  const auto weights = reference_data("weights");
+  if (!weights) {
     GTEST_SKIP() << "SSDQ_REFERENCE_DATA does not name the folder of reference data";
   }
   const auto count = [&](const std::string& name) {
-    const State tensors = read_pytorch(std::string(data) + "/weights/" + name).tensors;
+    const State tensors = read_pytorch(*weights + "/" + name).tensors;
     int64_t elements = 0;
     for (const auto& [key, tensor] : tensors) {
       elements += tensor.numel();

@@ -6,6 +6,7 @@
 
 #include "datasets_testing.h"
 #include "ssdq/data/datasets/coco.h"
+#include "tests/utils/reference_data.h"
 
 namespace ssdq {
 namespace {

@@ -2,10 +2,8 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,15 +72,6 @@ inline OpenOptions for_training() {
   OpenOptions options;
   options.training = true;
   return options;
-}
-
-// Folder `name` of the reference data, if the environment says where they are.
-inline std::optional<std::string> reference_data(const std::string& name) {
-  const char* root = std::getenv("SSDQ_REFERENCE_DATA");
-  if (root == nullptr || *root == '\0') {
-    return std::nullopt;
-  }
-  return (std::filesystem::path(root) / name).string();
 }
 
 }  // namespace ssdq::testing

@@ -4,6 +4,7 @@
 #include "datasets_testing.h"
 #include "ssdq/data/catalog.h"
 #include "ssdq/data/datasets/voc.h"
+#include "tests/utils/reference_data.h"
 
 namespace ssdq {
 namespace {

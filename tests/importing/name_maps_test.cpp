@@ -59,15 +59,19 @@ double relative_error(const torch::Tensor& found, const torch::Tensor& expected)
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
+void expect_outputs(Detector& detector, const torch::Tensor& image, const RawOutputs& expected) {
+  const auto found = detector->forward(image);
+  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
+  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+}
+
 TEST_F(Import, LufficcVggGivesTheOutputsOfThePublishedNetwork) {
   const torch::NoGradGuard no_grad;
   const auto net = lufficc_vgg300(21);
   auto detector = load(experiment("vgg_ssd300_voc0712.yaml"), net, "lufficc-vgg");
   const auto image = torch::randn({1, 3, 300, 300});
   const auto expected = run_lufficc_vgg300(net, image, 21);
-  const auto found = detector->forward(image);
-  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
-  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+  expect_outputs(detector, image, expected);
 }
 
 TEST_F(Import, CaffeVggGivesTheOutputsOfTheSameNetworkForRgb) {
@@ -77,9 +81,7 @@ TEST_F(Import, CaffeVggGivesTheOutputsOfTheSameNetworkForRgb) {
       load(experiment("vgg_ssd300_voc0712.yaml"), caffe_vgg_ssd300(net), "caffe-vgg_ssd");
   const auto image = torch::randn({1, 3, 300, 300});
   const auto expected = run_lufficc_vgg300(net, image, 21);
-  const auto found = detector->forward(image);
-  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
-  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+  expect_outputs(detector, image, expected);
 }
 
 // Its separable heads have a bias in front of the batch norm.
@@ -90,9 +92,7 @@ TEST_F(Import, PytorchSsdMobileNetV2GivesTheOutputsOfThePublishedNetwork) {
       load(experiment("mobilenet_v2_ssd_lite300_voc0712.yaml"), net, "pytorch-ssd-mobilenet");
   const auto image = torch::randn({1, 3, 300, 300});
   const auto expected = run_pytorch_ssd_mb2_lite(net, image, 21);
-  const auto found = detector->forward(image);
-  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
-  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+  expect_outputs(detector, image, expected);
 }
 
 TEST_F(Import, TensorFlowSsdLiteGivesTheOutputsOfThePublishedNetwork) {
@@ -102,9 +102,7 @@ TEST_F(Import, TensorFlowSsdLiteGivesTheOutputsOfThePublishedNetwork) {
       load(experiment("mobilenet_v2_ssdlite300_tf_voc.yaml"), net, "ncnn-mobilenet_v2_ssdlite");
   const auto image = torch::rand({1, 3, 300, 300}) * 2 - 1;
   const auto expected = run_ncnn_mobilenet_v2_ssdlite(net, image, 21);
-  const auto found = detector->forward(image);
-  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
-  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+  expect_outputs(detector, image, expected);
 }
 
 // With a block of dilated branches; the published weights are in ultralight_test.cpp.
@@ -114,9 +112,7 @@ TEST_F(Import, UltralightRfbGivesTheOutputsOfThePublishedNetwork) {
   const auto image = torch::randn({1, 3, 240, 320});
   const auto expected = run_ultralight_rfb(net, image);
   auto detector = load(experiment("ultralight_rfb320_face.yaml"), net, "ultralight");
-  const auto found = detector->forward(image);
-  EXPECT_LT(relative_error(found.class_logits, expected.classes), 1e-4);
-  EXPECT_LT(relative_error(found.box_regression, expected.boxes), 1e-4);
+  expect_outputs(detector, image, expected);
 }
 
 // A file of codes says what its inputs' codes stand for.

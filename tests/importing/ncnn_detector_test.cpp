@@ -1,7 +1,6 @@
 // The int8 MobileNetV2-SSDLite of the reference data (its README tells where it comes from) on the
 // 300 test images of voc2007_mini, against figures measured with an independent executor.
 
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +15,7 @@
 #include "ssdq/engine/registries.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/evaluator.h"
+#include "tests/utils/reference_data.h"
 
 namespace ssdq::testing {
 namespace {
@@ -23,11 +23,11 @@ namespace {
 class NcnnDetector : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* data = std::getenv("SSDQ_REFERENCE_DATA");
-    if (data == nullptr) {
+    const auto data = reference_data("");
+    if (!data) {
       GTEST_SKIP() << "SSDQ_REFERENCE_DATA does not say where the reference data is";
     }
-    data_ = data;
+    data_ = *data;
     torch::set_num_threads(1);
   }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -19,6 +18,7 @@
 #include "ssdq/engine/registries.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/modeling/state.h"
+#include "tests/utils/reference_data.h"
 
 namespace ssdq::testing {
 namespace {
@@ -89,8 +89,8 @@ TEST_F(Ultralight, SlimGivesTheRawOutputsAndBoxesOfItsOnnxTwin) {
 
 // Where the other published files are; empty when they are not at hand.
 std::string published_folder() {
-  const char* data = std::getenv("SSDQ_REFERENCE_DATA");
-  return data == nullptr ? "" : std::string(data) + "/weights/ultralight_face_ssd/";
+  const auto folder = reference_data("weights/ultralight_face_ssd");
+  return folder ? *folder + "/" : "";
 }
 
 #define SSDQ_NEEDS_PUBLISHED_FILES() \
