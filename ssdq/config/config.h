@@ -108,7 +108,8 @@ struct SolverConfig {
   std::string schedule = "multi_step";  // multi_step, cosine
   std::vector<int64_t> lr_steps{80000, 100000};
   double gamma = 0.1;
-  int batch_size = 32;  // per rank
+  int batch_size = 32;           // per rank
+  int reference_world_size = 0;  // ranks that the other values are meant for; 0: any
   double lr = 1e-3;
   double momentum = 0.9;
   double weight_decay = 5e-4;
@@ -141,6 +142,29 @@ struct TestConfig {
 struct PruneConfig {
   std::string type = "none";
   double sr = 1e-3;
+  std::string sr_schedule = "constant";  // constant, linear, cosine
+  double sr_final = 0.01;                // at the end of linear and cosine, in SR
+  int64_t sr_warmup_iters = 0;
+  std::string penalty = "l1";  // l1, polarized, group
+  double polarization = 1.2;
+};
+
+// A trained detector whose outputs are imitated.
+struct DistillationConfig {
+  std::string config_file;  // of the teacher; empty: none
+  std::string weights;
+  double logits = 1;  // weights of the losses
+  double boxes = 1;
+  double features = 0;
+  double temperature = 2;
+};
+
+struct DistributedConfig {
+  std::string backend = "auto";  // auto, nccl, gloo, mpi
+  double timeout = 300;          // s
+  double bucket_mb = 25;
+  std::string gradient_dtype = "float32";  // float32, bfloat16
+  bool sync_bn = true;
 };
 
 // From `iteration` on, no quantizer is narrower than this.
@@ -198,7 +222,9 @@ struct Config {
   SolverConfig solver;
   TestConfig test;
   PruneConfig prune;
+  DistillationConfig distillation;
   QuantizationConfig quantization;
+  DistributedConfig distributed;
   std::string output_dir = "outputs";
   int64_t seed = 0;
   int num_threads = 0;  // LibTorch's; 0: cores minus data workers, at least 1

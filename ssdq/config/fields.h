@@ -143,6 +143,10 @@ void visit_fields(Visitor& v, SolverConfig& c) {
           "multi_step: iterations at which the learning rate is multiplied by GAMMA.", at_least(1));
   v.field("GAMMA", c.gamma, "multi_step: factor at each step.", above(0));
   v.field("BATCH_SIZE", c.batch_size, "Images in a batch of each process.", at_least(1));
+  v.field("REFERENCE_WORLD_SIZE", c.reference_world_size,
+          "Processes that the section is meant for: with N times as many, LR is N times as large "
+          "and iterations are as many times fewer; 0: both stay.",
+          at_least(0));
   v.field("LR", c.lr, "Learning rate after the warm-up.", above(0));
   v.field("MOMENTUM", c.momentum, "sgd: momentum.", from_up_to_below(0, 1));
   v.field("WEIGHT_DECAY", c.weight_decay, "Weight decay.", at_least(0));
@@ -188,7 +192,46 @@ void visit_fields(Visitor& v, TestConfig& c) {
 template <typename Visitor>
 void visit_fields(Visitor& v, PruneConfig& c) {
   v.field("TYPE", c.type, "Registered pruner, or none.", text(TextStyle::kTypeName));
-  v.field("SR", c.sr, "Sparse rate: weight of the L1 penalty on batch-norm scales.", at_least(0));
+  v.field("SR", c.sr, "Sparse rate: weight of the penalty on batch-norm scales.", at_least(0));
+  v.field("SR_SCHEDULE", c.sr_schedule,
+          "How SR goes on after its warm-up: constant, or falling to SR x SR_FINAL at MAX_ITER.",
+          one_of({"constant", "linear", "cosine"}));
+  v.field("SR_FINAL", c.sr_final, "Last SR of linear and cosine as a fraction of SR.",
+          between(0, 1));
+  v.field("SR_WARMUP_ITERS", c.sr_warmup_iters, "Iterations in which SR rises from 0.",
+          at_least(0));
+  v.field("PENALTY", c.penalty,
+          "l1: the sum of magnitudes; polarized: small scales to zero, large ones together (Zhuang "
+          "et al., 2020); group: the L2 norm of the scales that are removed together.",
+          one_of({"l1", "polarized", "group"}));
+  v.field("POLARIZATION", c.polarization,
+          "Weight of the magnitudes in the polarized penalty: more of it makes more zeros.",
+          between(0, 2));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, DistillationConfig& c) {
+  v.field("CONFIG_FILE", c.config_file,
+          "Configuration of the teacher, with the same priors and classes; empty: none.",
+          text(TextStyle::kPath));
+  v.field("WEIGHTS", c.weights, "Checkpoint of the teacher; empty: its MODEL.WEIGHTS.",
+          text(TextStyle::kPath));
+  v.field("LOGITS", c.logits, "Weight of the loss between class scores.", at_least(0));
+  v.field("BOXES", c.boxes, "Weight of the loss between boxes.", at_least(0));
+  v.field("FEATURES", c.features, "Weight of the loss between attention maps of the features.",
+          at_least(0));
+  v.field("TEMPERATURE", c.temperature, "Divides the class logits of both.", above(0));
+}
+
+template <typename Visitor>
+void visit_fields(Visitor& v, DistributedConfig& c) {
+  v.field("BACKEND", c.backend, "auto: NCCL on GPUs, else Gloo.",
+          one_of({"auto", "nccl", "gloo", "mpi"}));
+  v.field("TIMEOUT", c.timeout, "Seconds that a rank waits for the others.", above(0));
+  v.field("BUCKET_MB", c.bucket_mb, "Gradients that are reduced in one call, in MiB.", above(0));
+  v.field("GRADIENT_DTYPE", c.gradient_dtype, "Type in which gradients travel.",
+          one_of({"float32", "bfloat16"}));
+  v.field("SYNC_BN", c.sync_bn, "Batch norm over the images of all ranks.");
 }
 
 template <typename Visitor>
@@ -267,7 +310,9 @@ void visit_fields(Visitor& v, Config& c) {
   v.section("SOLVER", c.solver, "Training.");
   v.section("TEST", c.test, "Detection and evaluation.");
   v.section("PRUNE", c.prune, "Training for pruning.");
+  v.section("DISTILLATION", c.distillation, "Imitation of a trained detector.");
   v.section("QUANTIZATION", c.quantization, "Quantization of weights and activations.");
+  v.section("DISTRIBUTED", c.distributed, "Training and evaluation on several ranks.");
 }
 
 }  // namespace ssdq

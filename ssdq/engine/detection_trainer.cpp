@@ -49,18 +49,19 @@ DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detect
                                    std::shared_ptr<torch::optim::Optimizer> optimizer)
     : experiment_(experiment), detector_(std::move(detector)), optimizer_(std::move(optimizer)) {}
 
-MultiBoxLoss DetectionTrainer::forward(const Batch& batch) {
-  const auto device = experiment_.device;
-  const bool pin = experiment_.config.data_loader.pin_memory;
-  DetectorOutput output;
-  {
-    const Bf16Autocast autocast(device, experiment_.config.solver.bf16);
-    output = detector_->forward(images_of(batch, experiment_));
-  }
-  return multibox_loss(
-      output.class_logits, output.box_regression, to_device(labels_of(batch), device, pin),
-      to_device(locations_of(batch), device, pin), experiment_.config.model.neg_pos_ratio,
-      score_function(experiment_.config.model.box_head));
+MultiBoxLoss detection_loss(const DetectorOutput& output, const Batch& batch,
+                            const Experiment& experiment) {
+  const bool pin = experiment.config.data_loader.pin_memory;
+  return multibox_loss(output.class_logits, output.box_regression,
+                       to_device(labels_of(batch), experiment.device, pin),
+                       to_device(locations_of(batch), experiment.device, pin),
+                       experiment.config.model.neg_pos_ratio,
+                       score_function(experiment.config.model.box_head));
+}
+
+DetectorOutput DetectionTrainer::forward(const Batch& batch) {
+  const Bf16Autocast autocast(experiment_.device, experiment_.config.solver.bf16);
+  return detector_->forward(images_of(batch, experiment_));
 }
 
 void DetectionTrainer::prepare_step() { detector_->train(); }
@@ -70,7 +71,7 @@ void DetectionTrainer::run_step() {
   Batch batch = loader_->next();
   events().put("data_time", data_clock.seconds());
 
-  const MultiBoxLoss loss = forward(batch);
+  const MultiBoxLoss loss = detection_loss(forward(batch), batch, experiment_);
   const auto total = loss.classification + loss.localization;
   const auto classification = loss.classification.item<double>();
   const auto localization = loss.localization.item<double>();

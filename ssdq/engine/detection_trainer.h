@@ -32,7 +32,7 @@ class DetectionTrainer : public Trainer {
   void run_step() override;
 
  private:
-  MultiBoxLoss forward(const Batch& batch);
+  DetectorOutput forward(const Batch& batch);
 
   const Experiment& experiment_;
   Detector detector_;
@@ -43,5 +43,9 @@ class DetectionTrainer : public Trainer {
 // The batch's images as [N, 3, H, W] on the experiment's device, channels-last in memory as the
 // pipeline lays them out unless SOLVER.CHANNELS_LAST is off. The tensor may alias the batch.
 torch::Tensor images_of(const Batch& batch, const Experiment& experiment);
+
+// Of a training batch and the detector's raw outputs for it.
+MultiBoxLoss detection_loss(const DetectorOutput& output, const Batch& batch,
+                            const Experiment& experiment);
 
 }  // namespace ssdq
