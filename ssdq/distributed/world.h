@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+namespace ssdq {
+
+// Where a process stands in a run of several.
+struct World {
+  int rank = 0;
+  int size = 1;
+  int local_rank = 0;  // on its machine
+  int local_size = 1;  // ranks on its machine
+  std::string host;    // where rank 0 listens
+  int port = 0;
+};
+
+}  // namespace ssdq
