@@ -27,9 +27,7 @@ PlotRange shown(const std::vector<float>& values, const std::optional<PlotRange>
     range.low = std::min(range.low, quantized->low);
     range.high = std::max(range.high, quantized->high);
   }
-  const double room =
-      range.high > range.low ? 0.03 * (range.high - range.low) : 0.1 * std::fabs(range.low) + 1e-3;
-  return {range.low - room, range.high + room};
+  return with_room(range);
 }
 
 int column(const PlotAxes& axes, double x) {

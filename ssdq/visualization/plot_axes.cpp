@@ -1,19 +1,19 @@
 #include "ssdq/visualization/plot_axes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <opencv2/imgproc.hpp>
 
 #include "ssdq/utils/error.h"
+#include "ssdq/visualization/plot_text.h"
 
 namespace ssdq {
 namespace {
 
 constexpr int kLeft = 82, kRight = 24, kTop = 64, kBottom = 62;
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
-const cv::Scalar kInk(40, 40, 40);
-const cv::Scalar kGrid(228, 228, 228);
 
 void check_range(const char* name, const PlotRange& range) {
   SSDQ_CHECK(std::isfinite(range.low) && std::isfinite(range.high) && range.low < range.high,
@@ -41,13 +41,36 @@ std::vector<double> round_ticks(PlotRange range, int count) {
   return ticks;
 }
 
+std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
+  int digits = 6;
+  if (ticks.size() > 1) {
+    const double largest = std::max(std::fabs(ticks.front()), std::fabs(ticks.back()));
+    const double steps = largest / (ticks[1] - ticks[0]);
+    digits = std::max(digits, static_cast<int>(std::ceil(std::log10(steps))) + 1);
+  }
+  std::vector<std::string> labels;
+  for (const double tick : ticks) {
+    labels.push_back(fmt::format("{:.{}g}", tick, std::min(digits, 15)));
+  }
+  return labels;
+}
+
+PlotRange with_room(PlotRange range, double share) {
+  const double width = range.high - range.low;
+  const double largest = std::max(std::fabs(range.low), std::fabs(range.high));
+  const double room = width > 1e-9 * largest ? share * width : 0.1 * largest + 1e-3;
+  return {range.low - room, range.high + room};
+}
+
 PlotAxes::PlotAxes(PlotOptions options) : options_(std::move(options)) {
   check_range("x", options_.x);
   check_range("y", options_.y);
   const cv::Size size = options_.size;
-  SSDQ_CHECK(size.width >= 200 && size.height >= 200,
-             "plot: {} x {} pixels; expected at least 200 x 200", size.width, size.height);
-  inside_ = {kLeft, kTop, size.width - kLeft - kRight, size.height - kTop - kBottom};
+  const int least = 200 + options_.header;
+  SSDQ_CHECK(size.width >= 200 && size.height >= least,
+             "plot: {} x {} pixels; expected at least 200 x {}", size.width, size.height, least);
+  const int top = kTop + options_.header;
+  inside_ = {kLeft, top, size.width - kLeft - kRight, size.height - top - kBottom};
   image_ = cv::Mat(size, CV_8UC3, cv::Scalar::all(255));
   draw_axes();
 }
@@ -58,30 +81,30 @@ cv::Point2d PlotAxes::pixel(double x, double y) const {
   return {inside_.x + across * (inside_.width - 1), inside_.y + (1 - up) * (inside_.height - 1)};
 }
 
-void PlotAxes::text(const std::string& text, const cv::Point& center, double scale) {
-  int baseline = 0;
-  const cv::Size size = cv::getTextSize(text, kFont, scale, 1, &baseline);
-  cv::putText(image_, text, {center.x - size.width / 2, center.y + size.height / 2}, kFont, scale,
-              kInk, 1, cv::LINE_AA);
-}
-
 void PlotAxes::draw_axes() {
   const cv::Point low(inside_.x, inside_.br().y - 1), high(inside_.br().x - 1, inside_.y);
-  for (const double tick : round_ticks(options_.x, inside_.width / 90)) {
-    const int x = static_cast<int>(std::lround(pixel(tick, 0).x));
-    cv::line(image_, {x, low.y}, {x, high.y}, kGrid);
-    text(fmt::format("{:.6g}", tick), {x, low.y + 16}, 0.42);
+  const std::vector<double> across = round_ticks(options_.x, inside_.width / 90);
+  const std::vector<double> up = round_ticks(options_.y, inside_.height / 60);
+  const std::vector<std::string> x_labels = tick_labels(across), y_labels = tick_labels(up);
+  for (std::size_t i = 0; i < across.size(); ++i) {
+    const int x = static_cast<int>(std::lround(pixel(across[i], 0).x));
+    cv::line(image_, {x, low.y}, {x, high.y}, kPlotGrid);
+    draw_text(image_, x_labels[i], {x, low.y + 16}, 0.42, TextSide::kCenter);
   }
-  for (const double tick : round_ticks(options_.y, inside_.height / 60)) {
-    const int y = static_cast<int>(std::lround(pixel(0, tick).y));
-    cv::line(image_, {low.x, y}, {high.x, y}, kGrid);
-    text(fmt::format("{:.6g}", tick), {low.x - 30, y}, 0.42);
+  for (std::size_t i = 0; i < up.size(); ++i) {
+    const int y = static_cast<int>(std::lround(pixel(0, up[i]).y));
+    cv::line(image_, {low.x, y}, {high.x, y}, kPlotGrid);
+    draw_text(image_, y_labels[i], {low.x - 8, y}, 0.42, TextSide::kRight);
   }
-  cv::rectangle(image_, inside_, kInk);
-  text(options_.title, {options_.size.width / 2, 24}, 0.6);
-  text(options_.x_label, {inside_.x + inside_.width / 2, options_.size.height - 16}, 0.5);
+  cv::rectangle(image_, inside_, kPlotInk);
+  const cv::Size size = options_.size;
+  draw_text(image_, fitted_text(options_.title, 0.6, size.width - 16), {size.width / 2, 24}, 0.6,
+            TextSide::kCenter);
+  draw_text(image_, options_.x_label, {inside_.x + inside_.width / 2, size.height - 16}, 0.5,
+            TextSide::kCenter);
   if (!options_.y_label.empty()) {
-    cv::putText(image_, options_.y_label, {8, kTop - 12}, kFont, 0.5, kInk, 1, cv::LINE_AA);
+    cv::putText(image_, options_.y_label, {8, inside_.y - 12}, kFont, 0.5, kPlotInk, 1,
+                cv::LINE_AA);
   }
 }
 
@@ -94,7 +117,7 @@ void PlotAxes::add_legend(const std::string& text, const cv::Scalar& color) {
   const cv::Rect ground(x - 22, y - 13, size.width + 28, 20);
   cv::rectangle(image_, ground & cv::Rect({0, 0}, image_.size()), {255, 255, 255}, cv::FILLED);
   cv::rectangle(image_, {x - 18, y - 9, 12, 10}, color, cv::FILLED);
-  cv::putText(image_, text, {x, y}, kFont, kScale, kInk, 1, cv::LINE_AA);
+  cv::putText(image_, text, {x, y}, kFont, kScale, kPlotInk, 1, cv::LINE_AA);
 }
 
 }  // namespace ssdq

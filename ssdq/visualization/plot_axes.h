@@ -15,10 +15,18 @@ struct PlotOptions {
   cv::Size size{900, 720};  // pixels of the whole picture
   std::string title, x_label, y_label;
   PlotRange x, y;
+  int header = 0;  // pixels left free between the title and the axes, for a legend
 };
+
+// The range with a `share` of its width as room on both sides; around a single value if it has no
+// width.
+PlotRange with_room(PlotRange range, double share = 0.03);
 
 // Round numbers that divide the range into about `count` parts, inside it, rising.
 std::vector<double> round_ticks(PlotRange range, int count);
+
+// The number of each tick, with as many digits as tell them apart.
+std::vector<std::string> tick_labels(const std::vector<double>& ticks);
 
 // An empty plot: white ground, title, axes with round numbers, grid. RGB.
 class PlotAxes {
@@ -39,7 +47,6 @@ class PlotAxes {
 
  private:
   void draw_axes();
-  void text(const std::string& text, const cv::Point& center, double scale);
 
   PlotOptions options_;
   cv::Rect inside_;
