@@ -1,6 +1,8 @@
 #include "ssdq/pruning/importance.h"
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -41,6 +43,14 @@ class Scorer {
     return mean_of(members);
   }
 
+  std::vector<double> distances(const ChannelGroup& group) const {
+    std::vector<std::vector<double>> members;
+    for (const NodeId id : members_of(group)) {
+      members.push_back(over_mean(of_units(group, id, distances_of(group, id))));
+    }
+    return mean_of(members);
+  }
+
   bool has_batch_norm() const { return has_batch_norm_; }
 
  private:
@@ -48,6 +58,17 @@ class Scorer {
     std::vector<NodeId> members = group.convs;
     members.insert(members.end(), group.depthwise.begin(), group.depthwise.end());
     return members;
+  }
+
+  // Of each filter of a node to the node's others in the group, in all; [out], 0 outside the group.
+  torch::Tensor distances_of(const ChannelGroup& group, NodeId id) const {
+    KeptUnits inside(static_cast<size_t>(units_.count));
+    for (const int unit : group.units) inside[unit] = true;
+    const auto channels = torch::tensor(kept_channels(units_, id, inside), torch::kLong);
+    const auto weight = blocks_.at(id)->weight.detach().to(torch::kCPU, torch::kFloat64);
+    const auto filters = weight.flatten(1).index_select(0, channels);
+    const auto sums = torch::cdist(filters, filters).fill_diagonal_(0).sum(1);
+    return torch::zeros({weight.size(0)}, torch::kFloat64).index_copy_(0, channels, sums);
   }
 
   // Values of a node's channels as those of the group's units.
@@ -92,6 +113,24 @@ class Scorer {
   bool has_batch_norm_ = false;
 };
 
+std::vector<double> lamp(const std::vector<double>& norms) {
+  std::vector<size_t> order(norms.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return norms[a] > norms[b]; });
+  std::vector<double> scores(norms.size());
+  double sum = 0;
+  for (size_t first = 0, end = 0; first < order.size(); first = end) {
+    const double norm = norms[order[first]];
+    do {
+      sum += norm * norm;
+      ++end;
+    } while (end < order.size() && norms[order[end]] == norm);
+    for (size_t i = first; i < end; ++i) scores[order[i]] = norm * norm / sum;
+  }
+  return scores;
+}
+
 std::vector<double> random_scores(size_t count, std::mt19937_64& random) {
   std::vector<double> scores;
   for (size_t i = 0; i < count; ++i) {
@@ -100,14 +139,37 @@ std::vector<double> random_scores(size_t count, std::mt19937_64& random) {
   return scores;
 }
 
+std::vector<double> scores_of(const ChannelGroup& group, Importance importance, Scorer& scorer,
+                              std::mt19937_64& random) {
+  switch (importance) {
+    case Importance::kBatchNorm:
+      return scorer.batch_norm(group);
+    case Importance::kL1:
+      return scorer.norms(group, 1);
+    case Importance::kL2:
+      return scorer.norms(group, 2);
+    case Importance::kFpgm:
+      return scorer.distances(group);
+    case Importance::kLamp:
+      return lamp(scorer.norms(group, 2));
+    case Importance::kRandom:
+      return random_scores(group.units.size(), random);
+    case Importance::kTaylor:
+      break;
+  }
+  fail("importance {} has no scores without gradients; expected those of TaylorImportance",
+       to_string(importance));
+}
+
 }  // namespace
 
 Importance parse_importance(const std::string& name) {
   for (const auto one :
-       {Importance::kBatchNorm, Importance::kL1, Importance::kL2, Importance::kRandom}) {
+       {Importance::kBatchNorm, Importance::kL1, Importance::kL2, Importance::kFpgm,
+        Importance::kLamp, Importance::kTaylor, Importance::kRandom}) {
     if (name == to_string(one)) return one;
   }
-  fail_config("unknown importance '{}' (known: bn, l1, l2, random)", name);
+  fail_config("unknown importance '{}' (known: bn, l1, l2, fpgm, lamp, taylor, random)", name);
 }
 
 const char* to_string(Importance importance) {
@@ -118,6 +180,12 @@ const char* to_string(Importance importance) {
       return "l1";
     case Importance::kL2:
       return "l2";
+    case Importance::kFpgm:
+      return "fpgm";
+    case Importance::kLamp:
+      return "lamp";
+    case Importance::kTaylor:
+      return "taylor";
     case Importance::kRandom:
       return "random";
   }
@@ -131,11 +199,7 @@ std::vector<double> unit_scores(const GraphModuleImpl& network, const ChannelUni
   std::mt19937_64 random(seed);
   std::vector<double> scores(static_cast<size_t>(units.count));
   for (const auto& group : groups) {
-    const auto of_group = importance == Importance::kRandom
-                              ? random_scores(group.units.size(), random)
-                          : importance == Importance::kBatchNorm
-                              ? scorer.batch_norm(group)
-                              : scorer.norms(group, importance == Importance::kL1 ? 1 : 2);
+    const auto of_group = scores_of(group, importance, scorer, random);
     for (size_t i = 0; i < of_group.size(); ++i) {
       scores[group.units[i]] = of_group[i];
     }

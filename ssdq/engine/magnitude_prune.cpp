@@ -1,0 +1,147 @@
+#include "ssdq/engine/magnitude_prune.h"
+
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include <torch/torch.h>
+
+#include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/config/validate.h"
+#include "ssdq/config/writer.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/named_backbones.h"
+#include "ssdq/engine/pruned_config.h"
+#include "ssdq/engine/weights.h"
+#include "ssdq/modeling/state.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
+#include "ssdq/utils/log.h"
+#include "ssdq/utils/strings.h"
+
+namespace ssdq {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Files {
+  std::string folder, weights, yaml, json, markdown;
+
+  std::vector<std::string> all() const { return {weights, yaml, json, markdown}; }
+};
+
+Files files_of(const MagnitudePruneOptions& options, const LoadedConfig& loaded) {
+  const fs::path folder = options.output.empty() ? fs::path(loaded.config.output_dir) / "pruned"
+                                                 : fs::path(options.output);
+  const std::string stem = fs::path(loaded.file).stem().string() + "_sparse";
+  return {folder.string(), (folder / (stem + ".safetensors")).string(),
+          (folder / (stem + ".yaml")).string(), (folder / "report.json").string(),
+          (folder / "report.md").string()};
+}
+
+void refuse(const MagnitudePruneOptions& options, const Files& files) {
+  SSDQ_CHECK_CONFIG(options.amount >= 0 && options.amount < 1,
+                    "--amount is {}; expected at least 0 and less than 1, such as 0.5",
+                    options.amount);
+  for (const auto& file : files.all()) {
+    SSDQ_CHECK_CONFIG(options.force || !fs::exists(file),
+                      "{}: exists already; add --force to replace it", file);
+  }
+}
+
+// With quantizers' ranges, on the CPU.
+State load(const Experiment& experiment, const std::string& path) {
+  Detector detector = build_detector(experiment);
+  load_weights_and_ranges(detector, experiment, path);
+  State values;
+  for (const auto& [name, tensor] : state(*detector)) {
+    values.emplace_back(name, tensor.detach().to(torch::kCPU).clone());
+  }
+  return values;
+}
+
+// The network is the same, so that its cfg stays where it is.
+Checkpoint sparse_checkpoint(const Experiment& experiment, const MagnitudePruneOptions& options,
+                             const Files& files, const State& values) {
+  const auto cfg = resolve_path(backbone_cfg(experiment.config), experiment.config_file);
+  Checkpoint checkpoint;
+  checkpoint.model = values;
+  checkpoint.config_yaml =
+      to_yaml(pruned_config(experiment, files.folder, fs::absolute(cfg).lexically_normal().string(),
+                            fs::path(files.weights).filename().string()));
+  checkpoint.graph_cfg = experiment.graph_cfg;
+  const auto names = class_names(inspect_checkpoint(options.weights));
+  if (!names.empty()) {
+    checkpoint.extra["class_names"] = join(names, "\n");
+  }
+  return checkpoint;
+}
+
+void read_again(const Experiment& experiment, const Files& files, const State& values,
+                Registries& registries) {
+  const auto loaded = load_config(files.yaml);
+  validate(loaded.config, loaded.origins, known_names(registries));
+  const Experiment again = build_experiment(loaded.config, loaded.file, registries);
+  SSDQ_CHECK(again.graph == experiment.graph,
+             "{}: read again, it describes another network than the one in memory; do not use it",
+             files.yaml);
+  Detector detector = build_detector(again);
+  const auto path = resolve_path(again.config.model.weights, files.yaml);
+  load_weights(detector, path);
+  const State found = load_checkpoint(path).model;
+  const std::map<std::string, torch::Tensor> by_name(found.begin(), found.end());
+  for (const auto& [name, tensor] : values) {
+    const auto one = by_name.find(name);
+    SSDQ_CHECK(one != by_name.end() && torch::equal(one->second, tensor),
+               "{}: read again, {} is not what was written; do not use it", path, name);
+  }
+}
+
+void evaluate_one(const char* name, const Experiment& experiment, const State& values,
+                  MagnitudeReport& report) {
+  if (experiment.config.datasets.test.empty()) {
+    return;
+  }
+  log_info("evaluating the {} network", name);
+  Detector detector = build_detector(experiment);
+  load_state_strict(*detector, values, "the state of the network");
+  detector->eval();
+  report.evaluations.emplace_back(name, evaluate(detector, experiment));
+}
+
+}  // namespace
+
+MagnitudeReport run_magnitude_pruning(const LoadedConfig& loaded,
+                                      const MagnitudePruneOptions& options,
+                                      Registries& registries) {
+  validate(loaded.config, loaded.origins, known_names(registries));
+  const Files files = files_of(options, loaded);
+  refuse(options, files);
+  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
+  torch::set_num_threads(experiment.threads.compute);
+  torch::manual_seed(static_cast<uint64_t>(experiment.config.seed));
+  const State original = load(experiment, options.weights);
+  SparseState sparse = prune_smallest_weights(experiment.graph, original, options.amount);
+
+  const Checkpoint checkpoint = sparse_checkpoint(experiment, options, files, sparse.state);
+  make_directories(files.folder);
+  save_checkpoint(files.weights, checkpoint);
+  write_file_atomically(files.yaml, checkpoint.config_yaml);
+  read_again(experiment, files, sparse.state, registries);
+
+  MagnitudeReport report;
+  report.config_file = experiment.config_file;
+  report.weights = options.weights;
+  report.amount = options.amount;
+  evaluate_one("original", experiment, original, report);
+  evaluate_one("sparse", experiment, sparse.state, report);
+  report.sparse = std::move(sparse.weights);
+  report.zeros = sparse.zeros;
+  report.total = sparse.total;
+  report.files = files.all();
+  write_file_atomically(files.json, magnitude_report_json(report));
+  write_file_atomically(files.markdown, magnitude_report_text(report, TableStyle::kMarkdown));
+  return report;
+}
+
+}  // namespace ssdq
