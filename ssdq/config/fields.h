@@ -49,8 +49,8 @@ void visit_fields(Visitor& v, BoxHeadConfig& c) {
   v.field("NAME", c.name, "Registered box head.");
   v.field("PREDICTOR", c.predictor,
           "Registered predictor of the head: `SSDBoxPredictor`, `SSDLiteBoxPredictor`, "
-          "`SSDLiteFullBoxPredictor`, `SSDLiteFoldedBoxPredictor`, `SSDLiteReluBoxPredictor` or "
-          "`SeparableBoxPredictor`.");
+          "`SSDLiteFullBoxPredictor`, `SSDLiteFoldedBoxPredictor`, `SSDLiteReluBoxPredictor`, "
+          "`SeparableBoxPredictor` or `SeparableFullBoxPredictor`.");
   v.field("SCORES", c.scores,
           "What makes scores of the class logits: softmax over the classes, or the sigmoid of each "
           "(the background's is not used).",

@@ -134,6 +134,10 @@ HeadRegistry builtin_heads() {
                 "depthwise 3x3 (a bias, ReLU) and 1x1 convolution on each level, 3x3 on the last "
                 "(Ultra-Light)",
                 {false, Activation::kRelu, Last::kDense});
+  add_separable(heads, "SeparableFullBoxPredictor",
+                "depthwise 3x3 (a bias, ReLU) and 1x1 convolution on every level (what "
+                "SSDLiteReluBoxPredictor and SeparableBoxPredictor leave without the last)",
+                {false, Activation::kRelu, Last::kSeparable});
   return heads;
 }
 

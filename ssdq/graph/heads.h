@@ -42,8 +42,9 @@ class HeadRegistry {
 // convolution ("....pw"): SSDLiteBoxPredictor (batch norm and ReLU6 between them; on the last level
 // the 1x1 convolution alone), SSDLiteFullBoxPredictor (both on every level),
 // SSDLiteFoldedBoxPredictor (the same with a bias in place of batch norm), SSDLiteReluBoxPredictor
-// (bias and ReLU; on the last level the 1x1 convolution alone) and SeparableBoxPredictor (bias and
-// ReLU; on the last level as SSDBoxPredictor). All predictions have a bias.
+// (bias and ReLU; on the last level the 1x1 convolution alone), SeparableBoxPredictor (bias and
+// ReLU; on the last level as SSDBoxPredictor) and SeparableFullBoxPredictor (bias and ReLU, both
+// convolutions on every level). All predictions have a bias.
 HeadRegistry builtin_heads();
 
 // Appends the predictor's nodes. Throws ConfigError if the predictor is unknown or the list lengths

@@ -1,6 +1,9 @@
 #include "ssdq/pruning/surgery.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -143,6 +146,19 @@ State mask_state(const Graph& graph, const ChannelUnits& units, const KeptUnits&
     masked.emplace_back(name, surgery.mask(name, tensor).detach());
   }
   return masked;
+}
+
+State state_of_part(const Graph& whole, const Graph& part, const State& state) {
+  std::set<std::string> nodes;
+  for (const Node& node : part.nodes) {
+    nodes.insert(node.name);
+  }
+  const Parts parts(whole);
+  State kept;
+  std::copy_if(state.begin(), state.end(), std::back_inserter(kept), [&](const auto& entry) {
+    return nodes.count(whole.nodes[parts.of(entry.first).node].name) > 0;
+  });
+  return kept;
 }
 
 }  // namespace ssdq

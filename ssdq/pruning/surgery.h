@@ -17,4 +17,8 @@ State prune_state(const Graph& graph, const ChannelUnits& units, const KeptUnits
 State mask_state(const Graph& graph, const ChannelUnits& units, const KeptUnits& kept,
                  const State& state);
 
+// What the state of the whole network holds of the nodes that the part has too, by name: the state
+// of the network of without_levels(). Throws Error naming a tensor that is not of the network.
+State state_of_part(const Graph& whole, const Graph& part, const State& state);
+
 }  // namespace ssdq

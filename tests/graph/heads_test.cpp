@@ -102,7 +102,7 @@ TEST(Heads, RefuseUnknownPredictorsAndWrongLists) {
           "MODEL.BOX_HEAD.PREDICTOR: unknown head 'SSD'; known: SSDBoxPredictor, "
           "SSDLiteBoxPredictor, SSDLiteFoldedBoxPredictor, SSDLiteFullBoxPredictor, "
           "SSDLiteReluBoxPredictor, "
-          "SeparableBoxPredictor"));
+          "SeparableBoxPredictor, SeparableFullBoxPredictor"));
   EXPECT_THAT(
       [&] {
         append_heads(builtin_heads(), graph, {"SSDBoxPredictor", {4}, 21});
