@@ -7,6 +7,7 @@
 
 #include "ssdq/layers/functional.h"
 #include "ssdq/modeling/state.h"
+#include "ssdq/pruning/removed_values.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -96,28 +97,9 @@ class Propagation {
     return removes_any(id) ? constants(id, block) : torch::Tensor();
   }
 
-  // Output of a depthwise convolution whose sums are `made`.
-  static torch::Tensor carried_on(ConvBlock& block, const torch::Tensor& made) {
-    const Conv& conv = block->conv();
-    torch::Tensor y = made;
-    if (conv.batch_norm) {
-      const auto scale = block->running_scale();
-      const auto shift = block->bn->bias - block->bn->running_mean * scale;
-      y = (block->folds_first() ? y : y * by_channel(scale)) + by_channel(shift);
-    } else if (block->bias.defined()) {
-      y = y + by_channel(block->bias);
-    }
-    return activate(y, conv.activation, conv.leaky_slope).detach();
-  }
-
   torch::Tensor constants(NodeId id, ConvBlock& block) const {
-    const Conv& conv = block->conv();
-    const torch::Tensor value = conv.batch_norm ? block->bn->bias : block->bias;
-    if (!value.defined()) {
-      return {};
-    }
-    const auto active = activate(value.detach(), conv.activation, conv.leaky_slope);
-    return only_removed(id, by_channel(active).expand_as(zeros(id)));
+    const auto written = written_constants(block);
+    return written.defined() ? only_removed(id, written.expand_as(zeros(id))) : torch::Tensor();
   }
 
   // Moves the mean of the removed channels' part of a dense convolution into its mean or bias.

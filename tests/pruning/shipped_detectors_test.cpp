@@ -13,6 +13,7 @@
 #include "ssdq/modeling/state.h"
 #include "ssdq/pruning/compensation.h"
 #include "ssdq/pruning/importance.h"
+#include "ssdq/pruning/merged_constants.h"
 #include "ssdq/pruning/selection.h"
 #include "ssdq/pruning/surgery.h"
 
@@ -38,14 +39,28 @@ class ShippedDetector : public ::testing::TestWithParam<std::pair<const char*, P
     network->eval();
   }
 
-  DetectorOutput run(const Experiment& of, const State& values) {
+  static Detector loaded(const Experiment& of, const State& values) {
     Detector detector = build_detector(of);
     load_state_strict(*detector, values, "the state");
     detector->eval();
+    return detector;
+  }
+
+  static DetectorOutput run(const Experiment& of, Detector detector) {
     const torch::NoGradGuard no_grad;
     torch::manual_seed(4);
     const Size2 size = of.config.input.image_size;
     return detector->forward(torch::randn({1, 3, size.height, size.width}));
+  }
+
+  static DetectorOutput run(const Experiment& of, const State& values) {
+    return run(of, loaded(of, values));
+  }
+
+  DetectorOutput run_compact(const KeptUnits& kept, const State& values) const {
+    Experiment compact = experiment;
+    compact.graph = prune_graph(experiment.graph, units, kept);
+    return run(compact, prune_state(experiment.graph, units, kept, values));
   }
 
   // What the written cfg and the configuration's heads make of the pruned backbone.
@@ -78,6 +93,35 @@ TEST_P(ShippedDetector, CompactEqualsMaskedAndIsRebuiltFromItsCfg) {
   EXPECT_LT(difference(masked.box_regression, pruned.box_regression), 1e-4);
   const auto whole = run(experiment, state(*network));
   EXPECT_GT(difference(whole.class_logits, pruned.class_logits), 1e-3);
+}
+
+TEST_P(ShippedDetector, MergedConstantsAreNoFartherFromSilencedChannels) {
+  const auto groups = groups_in_scope(experiment.graph, units, GetParam().second);
+  const auto scores = unit_scores(*network, units, groups, Importance::kBatchNorm, 0);
+  const auto kept = select_units(groups, scores, {0.5}).kept;
+  Detector silenced = loaded(experiment, state(*network));
+  testing::silence(*silenced, units, kept);
+  const auto expected = run(experiment, silenced).class_logits;
+  const auto constant = run_compact(kept, compensate(*network, units, kept).state);
+
+  const auto merged = merge_constants(*network, units, kept);
+  Detector whole = loaded(experiment, merged.state);
+  const State values = compensate(*whole, units, merged.kept).state;
+  const auto masked = run(experiment, mask_state(experiment.graph, units, merged.kept, values));
+  const auto pruned = run_compact(merged.kept, values);
+  EXPECT_LT(difference(masked.class_logits, pruned.class_logits), 1e-4);
+  EXPECT_LT(difference(masked.box_regression, pruned.box_regression), 1e-4);
+  const double off = difference(expected, pruned.class_logits);
+  const double constant_off = difference(expected, constant.class_logits);
+  if (merged.carriers.empty()) {
+    EXPECT_EQ(merged.kept, kept);
+    EXPECT_EQ(off, constant_off);
+  } else {
+    EXPECT_LT(off, constant_off);
+  }
+  if (merged.left_out.empty()) {
+    EXPECT_LT(off, 1e-4);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
