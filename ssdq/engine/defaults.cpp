@@ -21,6 +21,7 @@
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/modeling/state.h"
+#include "ssdq/pruning/penalty.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/solver/optimizer_state.h"
 #include "ssdq/utils/error.h"
@@ -123,9 +124,31 @@ PenalisedScales penalised_for(const GraphModuleImpl& network, const PruneConfig&
                     "PRUNE.TYPE is {}, but no batch norm of the network is in its scope; expected "
                     "a network with batch norm, or a wider scope (normal, shortcut, all)",
                     prune.type);
-  log_info("sparsity training: {} batch norms, SR {}, no weight decay on their scales",
-           scales.size(), prune.sr);
+  log_info(
+      "sparsity training: {} batch norms, SR {} ({}), penalty {}, no weight decay on their scales",
+      scales.size(), prune.sr, prune.sr_schedule, prune.penalty);
   return scales;
+}
+
+PenaltyGradient penalty_of(const PruneConfig& prune, const ScaleLayout& layout,
+                           const torch::Device& device) {
+  if (prune.penalty == "polarized") return polarized_penalty(prune.polarization);
+  if (prune.penalty == "group") return group_penalty(layout, device);
+  return l1_penalty();
+}
+
+std::unique_ptr<Sparsity> sparsity_hook(const TrainingRun& run, const Config& config,
+                                        bool dry_run) {
+  const PruneConfig& prune = config.prune;
+  ScaleLayout layout = scale_layout(*run.detector, parse_prune_scope(prune.type), run.penalised);
+  SparsityOptions options;
+  options.rate = {prune.sr, parse_sparsity_schedule(prune.sr_schedule), prune.sr_final,
+                  prune.sr_warmup_iters, config.solver.max_iter};
+  options.penalty = penalty_of(prune, layout, run.penalised.front().second.device());
+  options.report_period = config.solver.log_period;
+  options.picture_period = config.test.eval_period;
+  options.folder = dry_run ? "" : config.output_dir + "/sparsity";
+  return std::make_unique<Sparsity>(run.penalised, std::move(layout), std::move(options));
 }
 
 void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
@@ -138,8 +161,7 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
         std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
   }
   if (!run.penalised.empty()) {
-    trainer.add_hook(
-        std::make_unique<Sparsity>(run.penalised, experiment.config.prune.sr, solver.log_period));
+    trainer.add_hook(sparsity_hook(run, experiment.config, dry_run));
   }
   if (run.ema) {
     trainer.add_hook(std::make_unique<EmaHook>(run.ema));

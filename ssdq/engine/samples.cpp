@@ -2,26 +2,16 @@
 
 #include <algorithm>
 
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
-
 #include "ssdq/data/image_reader.h"
 #include "ssdq/engine/inference.h"
 #include "ssdq/visualization/draw.h"
+#include "ssdq/visualization/image_io.h"
 
 namespace ssdq {
 namespace {
 
 constexpr int64_t kNumSamples = 4;
 constexpr float kSampleScore = 0.5F;
-
-std::string encode_png(const cv::Mat& rgb) {
-  cv::Mat bgr;
-  cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
-  std::vector<uchar> bytes;
-  cv::imencode(".png", bgr, bytes);
-  return {bytes.begin(), bytes.end()};
-}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <utility>
@@ -22,19 +23,37 @@ PenalisedScales penalised_scales(const GraphModuleImpl& network, PruneScope scop
 
 std::set<std::string> names_of(const PenalisedScales& scales);
 
-// Adds the gradient of `rate` sum |gamma|, rate sign(gamma), to that of each scale; scales without
-// a gradient are not trained and are left alone.
-//
-// Paper: Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017,
-// arXiv:1708.06519.
-void add_penalty(const PenalisedScales& scales, double rate);
+// All scales one after another, [n]; a copy.
+torch::Tensor concatenated(const PenalisedScales& scales);
 
-struct SparsityStatus {
-  double below = 0;   // share of |gamma| smaller than 1 % of their mean
-  double middle = 0;  // the |gamma| that half of them lie below: what --percent 0.5 cuts at when
-                      // every group has one convolution
+// Scales of a channel group: the places of its values in concatenated().
+struct ScaleGroup {
+  std::string name;  // the first batch norm's node, and how many there are besides: "backbone.0 +2"
+  std::vector<int64_t> places;
 };
 
-SparsityStatus sparsity_status(const PenalisedScales& scales);
+// Which of the concatenated() scales belong together.
+struct ScaleLayout {
+  std::vector<std::vector<int64_t>> units;  // places of the scales that are removed together
+  std::vector<ScaleGroup> groups;           // in the order of channel_groups()
+  int64_t count = 0;                        // of all scales
+};
+
+// `scales` are those of penalised_scales() with the same scope.
+ScaleLayout scale_layout(const GraphModuleImpl& network, PruneScope scope,
+                         const PenalisedScales& scales);
+
+struct SparsityStatus {
+  struct Cut {
+    int percent = 0;       // of the units are removed
+    double threshold = 0;  // what select_units() cuts at by the mean |gamma| of units
+    int64_t below = 0;     // scales with a smaller |gamma|
+  };
+  double near_zero = 0;   // share of |gamma| smaller than 1 % of their mean
+  std::vector<Cut> cuts;  // at 30, 50 and 70 %
+};
+
+// Throws Error when there are no scales.
+SparsityStatus sparsity_status(const PenalisedScales& scales, const ScaleLayout& layout);
 
 }  // namespace ssdq

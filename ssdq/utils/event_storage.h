@@ -13,7 +13,7 @@ namespace ssdq {
 // The trainer owns one and passes it to its hooks and writers. Not thread-safe.
 //
 // Names that ConsoleWriter knows: "loss" (total), "loss/<term>", "lr", "time" and "data_time"
-// (seconds of the whole step and of waiting for its batch).
+// (seconds of the whole step and of waiting for its batch), "sparsity/near_zero" (a share).
 class EventStorage {
  public:
   static constexpr size_t kWindow = 20;  // values a smoothed scalar looks back on

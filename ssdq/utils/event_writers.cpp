@@ -140,6 +140,9 @@ std::string status_line(const EventStorage& storage, int64_t max_iteration, doub
   if (const auto rate = storage.latest("lr")) {
     line += "  lr " + format_rate(*rate);
   }
+  if (const auto share = storage.latest("sparsity/near_zero")) {
+    line += fmt::format("  sparsity {:.0f}% of scales near 0", 100 * *share);
+  }
   return line + fmt::format("  mem {:.0f} MB", memory_mb);
 }
 

@@ -15,13 +15,16 @@ const cv::Scalar kBars(90, 130, 190);
 const cv::Scalar kRange(200, 50, 40);
 const cv::Scalar kShade(250, 232, 228);
 
-// What the picture shows: all values and the whole range, with a little room.
-PlotRange shown(const std::vector<float>& values, const std::optional<PlotRange>& quantized) {
+// What the picture shows: what was asked for, or all values and the whole range, with a little
+// room.
+PlotRange shown(const std::vector<float>& values, const std::optional<PlotRange>& quantized,
+                const std::optional<PlotRange>& asked) {
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
   SSDQ_CHECK(
       std::isfinite(*least) && std::isfinite(*most) &&
           std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }),
       "histogram: a value is not finite");
+  if (asked) return *asked;
   PlotRange range{*least, *most};
   if (quantized) {
     range.low = std::min(range.low, quantized->low);
@@ -58,6 +61,12 @@ void draw_bars(PlotAxes& axes, const std::vector<double>& counts, const PlotRang
   }
 }
 
+void draw_line(PlotAxes& axes, double value) {
+  cv::Mat canvas = axes.canvas();
+  const int at = column(axes, value);
+  cv::line(canvas, {at, 1}, {at, canvas.rows - 2}, kRange, 2);
+}
+
 void draw_levels(PlotAxes& axes, const std::vector<float>& levels) {
   if (levels.size() > kMostLevels) return;
   const int bottom = axes.inside().br().y;
@@ -85,13 +94,13 @@ std::vector<int64_t> count_bins(const std::vector<float>& values, PlotRange rang
 cv::Mat draw_histogram(const std::vector<float>& values, const std::optional<PlotRange>& quantized,
                        const std::vector<float>& levels, const HistogramOptions& options) {
   SSDQ_CHECK(!values.empty(), "histogram: there are no values");
-  const PlotRange x = shown(values, quantized);
+  const PlotRange x = shown(values, quantized, options.range);
   std::vector<double> heights;
   for (const int64_t count : count_bins(values, x, options.bins)) {
     const auto height = static_cast<double>(count);
     heights.push_back(options.logarithmic ? std::log10(1 + height) : height);
   }
-  const double most = *std::max_element(heights.begin(), heights.end());
+  const double most = std::max(1e-3, *std::max_element(heights.begin(), heights.end()));
   PlotOptions plot;
   plot.size = options.size;
   plot.title = options.title;
@@ -104,14 +113,15 @@ cv::Mat draw_histogram(const std::vector<float>& values, const std::optional<Plo
   draw_bars(axes, heights, x);
   axes.add_legend(fmt::format("{} values", values.size()), kBars);
   if (quantized) {
-    cv::Mat canvas = axes.canvas();
-    for (const double end : {quantized->low, quantized->high}) {
-      const int at = column(axes, end);
-      cv::line(canvas, {at, 1}, {at, canvas.rows - 2}, kRange, 2);
-    }
+    draw_line(axes, quantized->low);
+    draw_line(axes, quantized->high);
     draw_levels(axes, levels);
     axes.add_legend(fmt::format("codes from {:.4g} to {:.4g}", quantized->low, quantized->high),
                     kRange);
+  }
+  if (options.line) {
+    draw_line(axes, *options.line);
+    axes.add_legend(options.line_label, kRange);
   }
   return axes.image();
 }

@@ -18,7 +18,10 @@ struct HistogramOptions {
   std::string title, x_label;
   cv::Size size{900, 540};  // pixels
   int bins = 120;
-  bool logarithmic = false;  // the axis of counts shows log10(1 + count)
+  bool logarithmic = false;        // the axis of counts shows log10(1 + count)
+  std::optional<PlotRange> range;  // of the axis of values, those outside left out; else all show
+  std::optional<double> line;      // a value marked with a line from top to bottom
+  std::string line_label;          // its text in the legend
 };
 
 // A histogram of `values` with the range of their quantizer drawn in: the outside shaded, its ends

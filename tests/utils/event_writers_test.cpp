@@ -108,6 +108,13 @@ TEST(ConsoleWriter, StatusLineReadsAsDocumented) {
             "  lr 1.0e-3  mem 812 MB");
 }
 
+TEST(ConsoleWriter, StatusLineTellsOfSparsity) {
+  EventStorage storage;
+  storage.put("sparsity/near_zero", 0.426, false);
+  storage.put("sparsity/threshold_50", 0.1, false);
+  EXPECT_EQ(status_line(storage, 10, 5), "iter 0/10  sparsity 43% of scales near 0  mem 5 MB");
+}
+
 TEST(ConsoleWriter, StatusLineLeavesOutWhatIsUnknown) {
   EventStorage storage;
   EXPECT_EQ(status_line(storage, 10, 5), "iter 0/10  mem 5 MB");

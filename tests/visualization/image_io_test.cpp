@@ -48,5 +48,14 @@ TEST_F(WriteImage, FailuresAreErrorsAndLeaveNothing) {
   EXPECT_EQ(num_files(), 0);
 }
 
+TEST_F(WriteImage, EncodesTheSamePng) {
+  const std::string png = encode_png(red_);
+  const cv::Mat bytes(1, static_cast<int>(png.size()), CV_8UC1, const_cast<char*>(png.data()));
+  const cv::Mat bgr = cv::imdecode(bytes, cv::IMREAD_COLOR);
+  ASSERT_EQ(bgr.size(), red_.size());
+  EXPECT_EQ(bgr.at<cv::Vec3b>(3, 3), cv::Vec3b(10, 20, 250));
+  EXPECT_THROW(encode_png(cv::Mat()), Error);
+}
+
 }  // namespace
 }  // namespace ssdq

@@ -8,6 +8,7 @@
 
 #include "ssdq/utils/error.h"
 #include "ssdq/visualization/histogram.h"
+#include "ssdq/visualization/picture_grid.h"
 #include "ssdq/visualization/plot_axes.h"
 #include "ssdq/visualization/scatter.h"
 
@@ -81,6 +82,43 @@ TEST(Plots, HistogramShowsTheRangeEvenWhereNoValueIs) {
   EXPECT_NO_THROW(draw_histogram({0.5F, 0.5F}, std::nullopt, {}, options));
   EXPECT_THROW(draw_histogram({}, std::nullopt, {}, options), Error);
   EXPECT_THROW(draw_histogram({1, NAN}, std::nullopt, {}, options), Error);
+}
+
+TEST(Plots, HistogramMarksAValueOnTheAxisAskedFor) {
+  const cv::Scalar red(200, 50, 40);
+  const auto drawn = [](double line) {
+    HistogramOptions options;
+    options.range = PlotRange{0, 4};
+    options.line = line;
+    return draw_histogram({0.5F, 1, 1, 9}, std::nullopt, {}, options);
+  };
+  PlotOptions axes;
+  axes.size = HistogramOptions{}.size;
+  axes.x = {0, 4};
+  const cv::Mat marked = drawn(3);
+  const auto at = PlotAxes(axes).pixel(3, 0.5);
+  const cv::Vec3b found = marked.at<cv::Vec3b>(
+      cv::Point(static_cast<int>(std::lround(at.x)), static_cast<int>(std::lround(at.y))));
+  EXPECT_EQ(found, cv::Vec3b(200, 50, 40));
+  EXPECT_GT(pixels_of(marked, red), pixels_of(drawn(5), red));  // whose line lies outside
+  HistogramOptions away;
+  away.range = PlotRange{10, 12};
+  EXPECT_NO_THROW(draw_histogram({0.5F, 1}, std::nullopt, {}, away));
+}
+
+TEST(Plots, GridFillsRowsAndLeavesTheRestWhite) {
+  std::vector<cv::Mat> pictures;
+  for (int i = 0; i < 5; ++i) {
+    pictures.emplace_back(2, 4, CV_8UC3, cv::Scalar::all(10 * i));
+  }
+  const cv::Mat grid = picture_grid(pictures);
+  ASSERT_EQ(grid.size(), cv::Size(12, 4));
+  EXPECT_EQ(grid.at<cv::Vec3b>(1, 8), cv::Vec3b(20, 20, 20));
+  EXPECT_EQ(grid.at<cv::Vec3b>(2, 7), cv::Vec3b(40, 40, 40));
+  EXPECT_EQ(grid.at<cv::Vec3b>(3, 8), cv::Vec3b(255, 255, 255));
+  pictures.push_back(cv::Mat(3, 4, CV_8UC3, cv::Scalar::all(0)));
+  EXPECT_THROW(picture_grid(pictures), Error);
+  EXPECT_THROW(picture_grid({}), Error);
 }
 
 }  // namespace
