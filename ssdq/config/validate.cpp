@@ -123,6 +123,20 @@ class Validator {
     }
   }
 
+  void a_teacher_is_imitated() {
+    const DistillationConfig& c = config_.distillation;
+    if (c.config_file.empty() && !c.weights.empty()) {
+      add({"DISTILLATION.WEIGHTS"},
+          "DISTILLATION.WEIGHTS is set, but CONFIG_FILE is not; expected the configuration of the "
+          "teacher");
+    }
+    if (!c.config_file.empty() && c.logits == 0 && c.boxes == 0 && c.features == 0) {
+      add({"DISTILLATION.LOGITS", "DISTILLATION.BOXES", "DISTILLATION.CONFIG_FILE"},
+          "DISTILLATION: LOGITS, BOXES and FEATURES are 0, so nothing of the teacher is imitated; "
+          "leave CONFIG_FILE out or give one of them a weight");
+    }
+  }
+
   void finish() const {
     if (!problems_.empty()) throw ConfigError(join(problems_, "\n"));
   }
@@ -175,6 +189,7 @@ void validate(const Config& config, const Origins& origins, const KnownNames& kn
   validator.lr_steps_increase();
   validator.observation_outlasts_the_start();
   validator.progressive_widths_fall();
+  validator.a_teacher_is_imitated();
   validator.finish();
 }
 

@@ -211,6 +211,9 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   }
   run->last_results = std::make_shared<std::vector<EvaluationResult>>();
   run->trainer = std::make_unique<DetectionTrainer>(experiment, run->detector, run->optimizer);
+  if (!experiment.config.distillation.config_file.empty()) {
+    run->trainer->set_teacher(std::make_unique<Teacher>(experiment, run->dataset->class_names()));
+  }
   add_default_hooks(*run, experiment, dry_run);
   return run;
 }

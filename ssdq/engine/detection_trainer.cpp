@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +13,7 @@
 #include "ssdq/layers/autocast.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/strings.h"
 #include "ssdq/utils/timer.h"
 
 namespace ssdq {
@@ -32,6 +34,14 @@ torch::Tensor labels_of(const Batch& batch) {
 torch::Tensor locations_of(const Batch& batch) {
   auto* data = const_cast<float*>(batch.locations.data());
   return torch::from_blob(data, {batch.size, batch.num_priors, 4}, torch::kFloat32);
+}
+
+std::string described(const std::vector<std::pair<std::string, double>>& values) {
+  std::vector<std::string> parts;
+  for (const auto& [name, value] : values) {
+    parts.push_back(fmt::format("{} {}", name, value));
+  }
+  return join(parts, ", ");
 }
 
 }  // namespace
@@ -59,9 +69,27 @@ MultiBoxLoss detection_loss(const DetectorOutput& output, const Batch& batch,
                        score_function(experiment.config.model.box_head));
 }
 
-DetectorOutput DetectionTrainer::forward(const Batch& batch) {
+DetectorOutput DetectionTrainer::forward(const torch::Tensor& images,
+                                         std::vector<torch::Tensor>& features) {
   const Bf16Autocast autocast(experiment_.device, experiment_.config.solver.bf16);
-  return detector_->forward(images_of(batch, experiment_));
+  return teacher_ && teacher_->uses_features() ? detector_->forward_with_features(images, features)
+                                               : detector_->forward(images);
+}
+
+LossTerms DetectionTrainer::losses(const Batch& batch) {
+  const torch::Tensor images = images_of(batch, experiment_);
+  std::vector<torch::Tensor> features;
+  const DetectorOutput output = forward(images, features);
+  const MultiBoxLoss loss = detection_loss(output, batch, experiment_);
+  LossTerms terms{{"classification", loss.classification}, {"localization", loss.localization}};
+  if (teacher_) {
+    const auto labels =
+        to_device(labels_of(batch), experiment_.device, experiment_.config.data_loader.pin_memory);
+    for (auto& term : teacher_->losses(images, labels, output, features)) {
+      terms.push_back(std::move(term));
+    }
+  }
+  return terms;
 }
 
 void DetectionTrainer::prepare_step() { detector_->train(); }
@@ -71,21 +99,24 @@ void DetectionTrainer::run_step() {
   Batch batch = loader_->next();
   events().put("data_time", data_clock.seconds());
 
-  const MultiBoxLoss loss = detection_loss(forward(batch), batch, experiment_);
-  const auto total = loss.classification + loss.localization;
-  const auto classification = loss.classification.item<double>();
-  const auto localization = loss.localization.item<double>();
-  SSDQ_CHECK(std::isfinite(classification) && std::isfinite(localization),
-             "the loss is not finite at iteration {} (classification {}, localization {}); images "
-             "of the batch: {}; "
-             "the config is saved in {}/config.yaml; a lower SOLVER.LR or SOLVER.CLIP_GRADIENTS "
-             "may help, and check_data "
-             "finds bad annotations",
-             iteration(), classification, localization, fmt::join(batch.image_ids, ", "),
+  torch::Tensor total;
+  double sum = 0;
+  std::vector<std::pair<std::string, double>> values;
+  for (const auto& [name, term] : losses(batch)) {
+    total = total.defined() ? total + term : term;
+    values.emplace_back(name, term.item<double>());
+    sum += values.back().second;
+  }
+  SSDQ_CHECK(std::isfinite(sum),
+             "the loss is not finite at iteration {} ({}); images of the batch: {}; the config is "
+             "saved in {}/config.yaml; a lower SOLVER.LR or SOLVER.CLIP_GRADIENTS may help, and "
+             "check_data finds bad annotations",
+             iteration(), described(values), fmt::join(batch.image_ids, ", "),
              experiment_.config.output_dir);
-  events().put("loss", classification + localization);
-  events().put("loss/classification", classification);
-  events().put("loss/localization", localization);
+  events().put("loss", sum);
+  for (const auto& [name, value] : values) {
+    events().put("loss/" + name, value);
+  }
 
   optimizer_->zero_grad();
   total.backward();

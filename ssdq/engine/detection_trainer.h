@@ -2,22 +2,28 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <torch/optim/optimizer.h>
 
 #include "ssdq/data/loader.h"
 #include "ssdq/engine/experiment.h"
+#include "ssdq/engine/teacher.h"
 #include "ssdq/engine/trainer.h"
 #include "ssdq/layers/multibox_loss.h"
 
 namespace ssdq {
 
-// One step of SSD training: batch, forward, multibox loss, backward, optimizer. Quantization lives
-// in the detector's modules and pruning in hooks; the step knows neither.
+// One step of SSD training: batch, forward, multibox loss and that of a teacher, backward,
+// optimizer. Quantization lives in the detector's modules and pruning in hooks; the step knows
+// neither.
 class DetectionTrainer : public Trainer {
  public:
   // The input pipeline is made when the first iteration is known.
   void set_loader(std::unique_ptr<TrainLoader> loader) { loader_ = std::move(loader); }
+
+  // Its losses are added to the multibox loss. Null: none.
+  void set_teacher(std::unique_ptr<Teacher> teacher) { teacher_ = std::move(teacher); }
 
   // `detector` and `optimizer` are shared with the hooks.
   DetectionTrainer(const Experiment& experiment, Detector detector,
@@ -32,12 +38,15 @@ class DetectionTrainer : public Trainer {
   void run_step() override;
 
  private:
-  DetectorOutput forward(const Batch& batch);
+  // Also the features, when the teacher asks for them.
+  DetectorOutput forward(const torch::Tensor& images, std::vector<torch::Tensor>& features);
+  LossTerms losses(const Batch& batch);
 
   const Experiment& experiment_;
   Detector detector_;
   std::shared_ptr<torch::optim::Optimizer> optimizer_;
   std::unique_ptr<TrainLoader> loader_;
+  std::unique_ptr<Teacher> teacher_;
 };
 
 // The batch's images as [N, 3, H, W] on the experiment's device, channels-last in memory as the

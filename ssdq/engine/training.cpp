@@ -15,6 +15,7 @@
 #include "ssdq/engine/launch.h"
 #include "ssdq/engine/quantization_table.h"
 #include "ssdq/engine/signals.h"
+#include "ssdq/engine/teacher.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/solver/optimizer.h"
@@ -45,6 +46,7 @@ void open_output(const Experiment& experiment) {
   // it.
   Config resolved = experiment.config;
   resolved.model.backbone.cfg = "network.cfg";
+  anchor_teacher(resolved.distillation, experiment.config_file);
   write_file_atomically(dir + "/network.cfg", experiment.graph_cfg);
   write_file_atomically(dir + "/config.yaml", to_yaml(resolved));
   Log::global().open_file(dir + "/log.txt");

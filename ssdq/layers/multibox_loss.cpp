@@ -78,22 +78,24 @@ torch::Tensor hard_negatives(const torch::Tensor& hardness, const torch::Tensor&
 
 }  // namespace
 
+torch::Tensor counted_priors(const torch::Tensor& logits, const torch::Tensor& labels,
+                             double neg_pos_ratio, ScoreFunction scores) {
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor positive = labels > 0;
+  const torch::Tensor hardness = background_loss(at_least_float(logits), scores);
+  return hard_negatives(hardness, positive, neg_pos_ratio)
+      .logical_or_(positive)
+      .logical_or_(hardness.isnan());
+}
+
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
                            double neg_pos_ratio, ScoreFunction scores) {
   check_shapes(logits, boxes, labels, targets);
   const torch::Tensor wide = at_least_float(logits);
-  const torch::Tensor positive = labels > 0;
-  torch::Tensor counted;
-  {
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor hardness = background_loss(wide, scores);
-    counted = hard_negatives(hardness, positive, neg_pos_ratio)
-                  .logical_or_(positive)
-                  .logical_or_(hardness.isnan());
-  }
-  const torch::Tensor classified = counted.flatten().nonzero().squeeze(1);
-  const torch::Tensor located = positive.flatten().nonzero().squeeze(1);
+  const torch::Tensor classified =
+      counted_priors(wide, labels, neg_pos_ratio, scores).flatten().nonzero().squeeze(1);
+  const torch::Tensor located = (labels > 0).flatten().nonzero().squeeze(1);
   const int64_t num_positive = located.size(0);
   const auto scale = 1.0 / static_cast<double>(std::max<int64_t>(num_positive, 1));
 

@@ -32,4 +32,9 @@ MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& box
                            const torch::Tensor& labels, const torch::Tensor& targets,
                            double neg_pos_ratio, ScoreFunction scores = ScoreFunction::kSoftmax);
 
+// The priors whose classification counts there, [N, P] bool: those with a label, the negatives that
+// `logits` choose, and those with a NaN.
+torch::Tensor counted_priors(const torch::Tensor& logits, const torch::Tensor& labels,
+                             double neg_pos_ratio, ScoreFunction scores);
+
 }  // namespace ssdq

@@ -5,6 +5,7 @@
 
 #include <torch/torch.h>
 
+#include "ssdq/layers/functional.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -86,8 +87,22 @@ void DetectorImpl::reset_parameters() {
   }
 }
 
-DetectorOutput DetectorImpl::forward(const torch::Tensor& images) {
-  const std::vector<torch::Tensor> maps = run(images);
+DetectorOutput DetectorImpl::forward(const torch::Tensor& images) { return collect(run(images)); }
+
+DetectorOutput DetectorImpl::forward_with_features(const torch::Tensor& images,
+                                                   std::vector<torch::Tensor>& features) {
+  const std::vector<NodeId>& tapped = graph().features;
+  features.assign(tapped.size(), torch::Tensor());
+  return collect(run(images, [&](NodeId id, const torch::Tensor& output) {
+    for (size_t level = 0; level < tapped.size(); ++level) {
+      if (tapped[level] == id) {
+        features[level] = activate(output, pending(id));
+      }
+    }
+  }));
+}
+
+DetectorOutput DetectorImpl::collect(const std::vector<torch::Tensor>& maps) const {
   const size_t levels = maps.size() / 2;
   return {location_major(maps.data(), levels, num_classes_),
           location_major(maps.data() + levels, levels, 4)};

@@ -32,6 +32,9 @@ class DetectorImpl : public GraphModuleImpl {
 
   // images [N, 3, H, W], any memory format; channels-last needs one copy less of each map.
   DetectorOutput forward(const torch::Tensor& images);
+  // The same; `features` becomes the maps that the heads look at, [N, C, H, W] by level.
+  DetectorOutput forward_with_features(const torch::Tensor& images,
+                                       std::vector<torch::Tensor>& features);
 
   int num_classes() const { return num_classes_; }
   int64_t num_priors() const { return num_priors_; }
@@ -39,6 +42,7 @@ class DetectorImpl : public GraphModuleImpl {
  private:
   void check_maps(const std::vector<Shape>& shapes);
   void reset_parameters();
+  DetectorOutput collect(const std::vector<torch::Tensor>& maps) const;
 
   int num_classes_;
   int64_t num_priors_ = 0;

@@ -51,13 +51,16 @@ class GraphModuleImpl : public torch::nn::Module {
     return convolutions_;
   }
 
+ protected:
+  // The activation that readers of a node's output apply, as the node itself was not to.
+  Activation pending(NodeId id) const { return pre_activations_.pending[id]; }
+
  private:
   using Inputs = std::vector<torch::Tensor>;
   using Step = std::function<torch::Tensor(const Inputs&)>;
   struct StepBuilder;
 
   bool withheld(NodeId id) const { return pre_activations_.withheld[id]; }
-  Activation pending(NodeId id) const { return pre_activations_.pending[id]; }
   void register_dotted(const std::string& name, std::shared_ptr<torch::nn::Module> module);
 
   Graph graph_;

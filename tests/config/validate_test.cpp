@@ -121,5 +121,17 @@ TEST(Validate, PlaceIsTheLineOfTheFile) {
                 ":2:13: SOLVER.LR_STEPS must increase, got 100 after 200");
 }
 
+TEST(Validate, ATeacherHasAConfigurationAndSomethingToTeach) {
+  EXPECT_EQ(error_of({"DISTILLATION.WEIGHTS", "t.safetensors"}),
+            "command line: DISTILLATION.WEIGHTS is set, but CONFIG_FILE is not; expected the "
+            "configuration of the teacher");
+  EXPECT_EQ(error_of({"DISTILLATION.CONFIG_FILE", "t.yaml", "DISTILLATION.LOGITS", "0",
+                      "DISTILLATION.BOXES", "0"}),
+            "command line: DISTILLATION: LOGITS, BOXES and FEATURES are 0, so nothing of the "
+            "teacher is imitated; leave CONFIG_FILE out or give one of them a weight");
+  EXPECT_EQ(error_of({"DISTILLATION.CONFIG_FILE", "t.yaml", "DISTILLATION.LOGITS", "0"}),
+            "no ConfigError");
+}
+
 }  // namespace
 }  // namespace ssdq
