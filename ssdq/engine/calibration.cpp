@@ -59,10 +59,9 @@ void calibrate(DetectorImpl& detector, const Experiment& experiment, const Datas
 }
 
 void reestimate_batch_norm(DetectorImpl& detector, const Experiment& experiment,
-                           const Dataset& dataset, int64_t first_batch) {
+                           const Dataset& dataset, int64_t first_batch, int batches) {
   const Timer clock;
   const BatchNorms norms = batch_norms_of(detector);
-  const int batches = experiment.config.quantization.bn_reestimate_batches;
   if (norms.empty() || batches <= 0) {
     return;
   }

@@ -16,9 +16,9 @@ void calibrate(DetectorImpl& detector, const Experiment& experiment, const Datas
                const std::vector<NamedQuantizer>& quantizers, int batches);
 
 // Replaces the running statistics of each batch norm by the plain average over
-// BN_REESTIMATE_BATCHES training batches, those from `first_batch` on, with quantizers in the mode
-// that they are in and ranges fixed. Leaves the detector in training mode.
+// `batches` training batches, those from `first_batch` on, with quantizers in the mode that they
+// are in and ranges fixed. Leaves the detector in training mode.
 void reestimate_batch_norm(DetectorImpl& detector, const Experiment& experiment,
-                           const Dataset& dataset, int64_t first_batch);
+                           const Dataset& dataset, int64_t first_batch, int batches);
 
 }  // namespace ssdq

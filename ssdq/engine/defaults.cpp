@@ -101,7 +101,8 @@ void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, T
     averages.emplace(*run.ema);
   }
   Detector detector = run.detector;
-  reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1);
+  reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1,
+                        experiment.config.quantization.bn_reestimate_batches);
 }
 
 void prepare_weights(TrainingRun& run, const Experiment& experiment) {

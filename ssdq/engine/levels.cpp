@@ -45,11 +45,10 @@ std::string predictor_of(const Experiment& part) {
   }
   const auto names = heads.names();
   const auto other = std::find_if(names.begin(), names.end(), makes_it);
-  SSDQ_CHECK_CONFIG(
-      other != names.end(),
-      "MODEL.BOX_HEAD.PREDICTOR: levels cannot be dropped from a {}, as no registered "
-      "predictor makes the heads of the first {} alone; keep all levels",
-      own, part.graph.features.size());
+  SSDQ_CHECK_CONFIG(other != names.end(),
+                    "MODEL.BOX_HEAD.PREDICTOR: no registered predictor makes the heads that {} has "
+                    "on its first {} levels; keep all levels",
+                    own, part.graph.features.size());
   return *other;
 }
 

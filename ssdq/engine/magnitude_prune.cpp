@@ -11,7 +11,9 @@
 #include "ssdq/config/writer.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/named_backbones.h"
+#include "ssdq/engine/prune_files.h"
 #include "ssdq/engine/pruned_config.h"
+#include "ssdq/engine/pruner.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
@@ -31,33 +33,19 @@ struct Files {
 };
 
 Files files_of(const MagnitudePruneOptions& options, const LoadedConfig& loaded) {
-  const fs::path folder = options.output.empty() ? fs::path(loaded.config.output_dir) / "pruned"
-                                                 : fs::path(options.output);
+  const fs::path folder =
+      options.output.empty() ? default_prune_folder(loaded.config) : options.output;
   const std::string stem = fs::path(loaded.file).stem().string() + "_sparse";
   return {folder.string(), (folder / (stem + ".safetensors")).string(),
           (folder / (stem + ".yaml")).string(), (folder / "report.json").string(),
           (folder / "report.md").string()};
 }
 
-void refuse(const MagnitudePruneOptions& options, const Files& files) {
-  SSDQ_CHECK_CONFIG(options.amount >= 0 && options.amount < 1,
-                    "--amount is {}; expected at least 0 and less than 1, such as 0.5",
-                    options.amount);
-  for (const auto& file : files.all()) {
-    SSDQ_CHECK_CONFIG(options.force || !fs::exists(file),
-                      "{}: exists already; add --force to replace it", file);
-  }
-}
-
 // With quantizers' ranges, on the CPU.
 State load(const Experiment& experiment, const std::string& path) {
   Detector detector = build_detector(experiment);
   load_weights_and_ranges(detector, experiment, path);
-  State values;
-  for (const auto& [name, tensor] : state(*detector)) {
-    values.emplace_back(name, tensor.detach().to(torch::kCPU).clone());
-  }
-  return values;
+  return cpu_copy(*detector);
 }
 
 // The network is the same, so that its cfg stays where it is.
@@ -103,9 +91,7 @@ void evaluate_one(const char* name, const Experiment& experiment, const State& v
     return;
   }
   log_info("evaluating the {} network", name);
-  Detector detector = build_detector(experiment);
-  load_state_strict(*detector, values, "the state of the network");
-  detector->eval();
+  Detector detector = detector_with(experiment, values);
   report.evaluations.emplace_back(name, evaluate(detector, experiment));
 }
 
@@ -114,12 +100,12 @@ void evaluate_one(const char* name, const Experiment& experiment, const State& v
 MagnitudeReport run_magnitude_pruning(const LoadedConfig& loaded,
                                       const MagnitudePruneOptions& options,
                                       Registries& registries) {
-  validate(loaded.config, loaded.origins, known_names(registries));
+  SSDQ_CHECK_CONFIG(options.amount >= 0 && options.amount < 1,
+                    "--amount is {}; expected at least 0 and less than 1, such as 0.5",
+                    options.amount);
   const Files files = files_of(options, loaded);
-  refuse(options, files);
-  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
-  torch::set_num_threads(experiment.threads.compute);
-  torch::manual_seed(static_cast<uint64_t>(experiment.config.seed));
+  if (!options.force) refuse_existing(files.all());
+  const Experiment experiment = experiment_to_prune(loaded, registries);
   const State original = load(experiment, options.weights);
   SparseState sparse = prune_smallest_weights(experiment.graph, original, options.amount);
 

@@ -32,6 +32,12 @@ void set_ranges(Detector& detector, const torch::Tensor& image) {
   for (const NamedQuantizer& one : quantizers) one.quantizer->eval();
 }
 
+double median(std::vector<double>& values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 }  // namespace
 
 WidthPlan code_widths(const Detector& detector) {
@@ -67,11 +73,28 @@ std::vector<double> measure_nodes(Detector& detector, const Experiment& experime
   detector->train(was_training);
   std::vector<double> medians;
   for (auto& of_node : times) {
-    const auto middle = of_node.begin() + static_cast<std::ptrdiff_t>(of_node.size() / 2);
-    std::nth_element(of_node.begin(), middle, of_node.end());
-    medians.push_back(*middle);
+    medians.push_back(median(of_node));
   }
   return medians;
+}
+
+double measure_network(Detector& detector, const Experiment& experiment, int runs) {
+  SSDQ_CHECK_CONFIG(runs >= 1, "{} runs to measure; expected at least 1", runs);
+  constexpr int kWarmUp = 3;
+  const torch::NoGradGuard no_grad;
+  const auto image = random_image(experiment);
+  const bool was_training = detector->is_training();
+  detector->eval();
+  set_ranges(detector, image);
+  std::vector<double> times;
+  for (int run = 0; run < kWarmUp + runs; ++run) {
+    const Timer timer;
+    detector->forward(image);
+    if (experiment.device.is_cuda()) torch::cuda::synchronize();
+    if (run >= kWarmUp) times.push_back(timer.seconds() * 1e3);
+  }
+  detector->train(was_training);
+  return median(times);
 }
 
 ModelCost model_cost(const Experiment& experiment, int runs) {

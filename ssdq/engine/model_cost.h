@@ -16,6 +16,10 @@ WidthPlan code_widths(const Detector& detector);
 // simulation in float. Ranges that are not set yet come from that image.
 std::vector<double> measure_nodes(Detector& detector, const Experiment& experiment, int runs);
 
+// Milliseconds of the whole network on one image of random pixels, without decoding: the median of
+// `runs` passes, at least 1, in evaluation mode after three to warm up; otherwise as measure_nodes.
+double measure_network(Detector& detector, const Experiment& experiment, int runs);
+
 // Cost of the configuration's detector; its nodes are measured when `runs` is above 0. Throws
 // ConfigError for a negative number.
 ModelCost model_cost(const Experiment& experiment, int runs);

@@ -1,70 +1,36 @@
 #include "ssdq/engine/prune.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include <torch/torch.h>
 
-#include "ssdq/checkpoint/checkpoint.h"
-#include "ssdq/config/validate.h"
-#include "ssdq/config/writer.h"
 #include "ssdq/data/loader.h"
+#include "ssdq/engine/calibration.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/model_cost.h"
+#include "ssdq/engine/output_difference.h"
+#include "ssdq/engine/prune_files.h"
+#include "ssdq/engine/pruned_config.h"
 #include "ssdq/engine/quantizers.h"
-#include "ssdq/engine/weights.h"
-#include "ssdq/graph/cfg_file.h"
 #include "ssdq/graph/features.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/pruning/rescale.h"
-#include "ssdq/pruning/surgery.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/strings.h"
+#include "ssdq/visualization/image_io.h"
 
 namespace ssdq {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr double kLargestDifference = 1e-4;
 constexpr int kImages = 4;
-
-struct Files {
-  std::string folder, cfg, weights, yaml, json, markdown;
-
-  std::vector<std::string> all() const { return {cfg, weights, yaml, json, markdown}; }
-};
-
-Files files_of(const std::string& folder, const std::string& config_file) {
-  const std::string stem = fs::path(config_file).stem().string() + "_pruned";
-  const auto in_folder = [&](const std::string& name) {
-    return (fs::path(folder) / name).string();
-  };
-  return {folder,
-          in_folder(stem + ".cfg"),
-          in_folder(stem + ".safetensors"),
-          in_folder(stem + ".yaml"),
-          in_folder("report.json"),
-          in_folder("report.md")};
-}
-
-Experiment on_cpu(Experiment experiment) {
-  experiment.device = torch::kCPU;
-  return experiment;
-}
-
-// In evaluation mode, on the experiment's device.
-Detector detector_with(const Experiment& experiment, const State& values) {
-  Detector detector = build_detector(experiment);
-  load_state_strict(*detector, values, "the state of the network");
-  detector->eval();
-  return detector;
-}
+constexpr int kTimedPasses = 20;
 
 struct Images {
   torch::Tensor tensor;  // [N, C, H, W]
@@ -83,15 +49,13 @@ Images check_images(const Experiment& experiment) {
   return {images_of(*batch, experiment).clone(), true};
 }
 
-// Largest difference of raw outputs, logits and boxes each over their own largest value.
 double difference(Detector& a, Detector& b, const torch::Tensor& images) {
   const torch::NoGradGuard no_grad;
-  const auto of = [](const torch::Tensor& x, const torch::Tensor& y) {
-    const double largest = std::max(x.abs().max().item<double>(), 1e-12);
-    return (x - y).abs().max().item<double>() / largest;
-  };
-  const DetectorOutput x = a->forward(images), y = b->forward(images);
-  return std::max(of(x.class_logits, y.class_logits), of(x.box_regression, y.box_regression));
+  return output_difference(a->forward(images), b->forward(images));
+}
+
+std::string file_name(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
 }
 
 void switch_quantizers_off(Detector& detector) {
@@ -100,85 +64,40 @@ void switch_quantizers_off(Detector& detector) {
   }
 }
 
-PruneScope scope_of(const PruneOptions& options, const Config& config) {
-  if (!options.scope.empty()) {
-    return parse_prune_scope(options.scope);
-  }
-  return config.prune.type == "none" ? PruneScope::kNormal : parse_prune_scope(config.prune.type);
-}
-
-// A relative folder as the written configuration finds it too.
-std::string anchored(const std::string& folder, const std::string& config_file) {
-  if (folder.empty() || fs::exists(folder)) {
-    return folder;
-  }
-  for (const auto& dir : dataset_search_dirs(config_file)) {
-    if (const fs::path place = fs::path(dir) / folder; fs::exists(place)) {
-      return fs::absolute(place).lexically_normal().string();
-    }
-  }
-  return folder;
-}
-
-// What the pruning of one detector needs from step to step.
+// The pruning of one detector, from step to step.
 class Pruning {
  public:
-  Pruning(const Experiment& experiment, const PruneOptions& options, Files files)
-      : experiment_(experiment),
-        options_(options),
+  Pruning(const Pruner& pruner, const PruneJob& job, const PrunePlan& plan, PruneFiles files)
+      : pruner_(pruner),
+        job_(job),
+        plan_(plan),
         files_(std::move(files)),
-        units_(channel_units(experiment.graph)),
-        compact_(experiment) {
-    report_.config_file = experiment.config_file;
-    report_.weights = options.weights;
-    report_.importance = to_string(options.importance);
-    report_.selection = options.selection;
-    report_.compensated = options.compensate;
-  }
-
-  void load() {
-    Detector detector = build_detector(experiment_);
-    load_weights_and_ranges(detector, experiment_, options_.weights);
-    for (const auto& [name, tensor] : state(*detector)) {
-      original_.emplace_back(name, tensor.detach().to(torch::kCPU).clone());
-    }
-    class_names_ = join(class_names(inspect_checkpoint(options_.weights)), "\n");
-  }
-
-  void choose(PruneScope scope) {
-    report_.scope = to_string(scope);
-    const auto groups = groups_in_scope(experiment_.graph, units_, scope);
-    SSDQ_CHECK_CONFIG(!groups.empty(),
-                      "scope {}: the network has no channels that may be removed; try a wider one "
-                      "(normal, shortcut, all)",
-                      report_.scope);
-    Detector detector = detector_with(on_cpu(experiment_), original_);
-    const auto scores = unit_scores(*detector, units_, groups, options_.importance,
-                                    static_cast<uint64_t>(experiment_.config.seed));
-    const Selection selection = select_units(groups, scores, options_.selection);
-    kept_ = selection.kept;
-    report_.threshold = selection.threshold;
-    compact_.graph = prune_graph(experiment_.graph, units_, kept_);
-    compact_.graph_cfg = write_cfg(compact_.graph);
-    compact_.config = written_config();
-    final_ = original_;
-    if (options_.compensate) {
-      auto compensated = compensate(*detector, units_, kept_);
-      final_ = std::move(compensated.state);
-      report_.residuals = std::move(compensated.residuals);
-    }
-    compact_values_ = prune_state(experiment_.graph, units_, kept_, final_);
-    const WidthPlan widths = code_widths(detector);
-    report_.before = cost(experiment_.graph, widths);
-    report_.after = cost(compact_.graph, widths);
+        pruned_(pruner.prune(plan)) {
+    pruned_.experiment.config = written_config();
+    report_.config_file = pruner.experiment().config_file;
+    report_.weights = job.options.weights;
+    report_.scope = to_string(pruner.scope());
+    report_.importance = job.options.importance;
+    report_.compensation = to_string(job.options.compensation);
+    report_.percent = plan.percent;
+    report_.rounding = job.options.rounding;
+    report_.threshold = plan.threshold;
+    report_.levels_before = static_cast<int>(pruner.experiment().graph.features.size());
+    report_.levels_after = plan.levels;
+    report_.carriers = plan.carriers;
+    report_.threads = pruner.experiment().threads.compute;
+    report_.residuals = pruned_.residuals;
+    report_.before.cost = cost(pruner.experiment().graph, pruner.widths());
+    report_.after.cost = cost(plan.compact, pruner.widths());
   }
 
   void compare_with_masked() {
-    const Images images = check_images(on_cpu(experiment_));
-    Detector masked = detector_with(on_cpu(experiment_), masked_state(final_));
-    Detector compact = detector_with(on_cpu(compact_), compact_values_);
+    const Images images = check_images(on_cpu(plan_.whole));
+    Detector masked = detector_with(on_cpu(plan_.whole), pruned_.compensated);
+    Detector compact = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
     if (!quantizers_of(*masked).empty()) {
-      report_.quantized_difference = rescale(masked, images.tensor);
+      rescale(masked, compact);
+      report_.quantized_difference = difference(masked, compact, images.tensor);
       switch_quantizers_off(masked);
       switch_quantizers_off(compact);
     }
@@ -192,50 +111,49 @@ class Pruning {
     images_ = images.tensor;
   }
 
+  void reestimate() {
+    const auto dataset = open_datasets(pruned_.experiment, pruned_.experiment.config.datasets.train,
+                                       /*training=*/true);
+    Detector detector = detector_with(pruned_.experiment, pruned_.compact);
+    reestimate_batch_norm(*detector, pruned_.experiment, *dataset, 0, job_.bn_batches);
+    not_reestimated_ = std::exchange(pruned_.compact, cpu_copy(*detector));
+  }
+
+  void measure() {
+    Detector before = detector_with(pruner_.experiment(), pruner_.original());
+    Detector after = detector_with(pruned_.experiment, pruned_.compact);
+    report_.before.milliseconds = measure_network(before, pruner_.experiment(), kTimedPasses);
+    report_.after.milliseconds = measure_network(after, pruned_.experiment, kTimedPasses);
+    report_.before.node_ms = measure_nodes(before, pruner_.experiment(), kTimedPasses);
+    report_.after.node_ms = measure_nodes(after, pruned_.experiment, kTimedPasses);
+  }
+
   void evaluate_all() {
-    evaluate_one("original", experiment_, original_);
-    evaluate_one("masked", experiment_, masked_state(original_));
-    if (options_.compensate) {
-      evaluate_one("compensated", experiment_, masked_state(final_));
+    if (pruner_.experiment().config.datasets.test.empty()) {
+      return;
     }
-    if (!options_.quick) {
-      evaluate_one("compact", compact_, compact_values_);
+    evaluate_one("original", pruner_.experiment(), pruner_.original());
+    evaluate_one("masked", plan_.whole, pruned_.masked);
+    if (job_.options.compensation != Compensation::kNone) {
+      evaluate_one("compensated", plan_.whole, pruned_.compensated);
+    }
+    if (!job_.quick) {
+      evaluate_one("compact", pruned_.experiment,
+                   not_reestimated_ ? *not_reestimated_ : pruned_.compact);
+      if (not_reestimated_) {
+        evaluate_one("re-estimated", pruned_.experiment, pruned_.compact);
+      }
     }
   }
 
-  void write() {
-    make_directories(files_.folder);
-    write_file_atomically(files_.cfg, compact_.graph_cfg);
-    Checkpoint checkpoint;
-    checkpoint.model = compact_values_;
-    checkpoint.config_yaml = to_yaml(compact_.config);
-    checkpoint.graph_cfg = compact_.graph_cfg;
-    if (!class_names_.empty()) {
-      checkpoint.extra["class_names"] = class_names_;
-    }
-    save_checkpoint(files_.weights, checkpoint);
-    write_file_atomically(files_.yaml, checkpoint.config_yaml);
-  }
-
-  void read_again(Registries& registries) {
-    const auto loaded = load_config(files_.yaml);
-    validate(loaded.config, loaded.origins, known_names(registries));
-    const auto again = on_cpu(build_experiment(loaded.config, loaded.file, registries));
-    SSDQ_CHECK(again.graph == compact_.graph,
-               "{}: read again, it is another network than the one in memory; do not use it",
-               files_.cfg);
-    Detector from_files = build_detector(again);
-    load_weights(from_files, files_.weights);
-    from_files->eval();
-    Detector compact = detector_with(on_cpu(compact_), compact_values_);
-    const double off = difference(compact, from_files, images_);
-    SSDQ_CHECK(off < kLargestDifference,
-               "{}: read again, its raw outputs differ by {} of the largest; do not use it",
-               files_.weights, off);
+  void write(Registries& registries) {
+    write_pruned(files_, pruned_.experiment, pruned_.compact, pruner_.class_names());
+    verify_written(files_, pruned_.experiment, pruned_.compact, images_, job_.verifier, registries);
   }
 
   void write_reports() {
     report_.files = files_.all();
+    write_image(files_.chart, kept_channels_chart(report_));
     write_file_atomically(files_.json, prune_report_json(report_));
     write_file_atomically(files_.markdown, prune_report_text(report_, TableStyle::kMarkdown));
   }
@@ -243,25 +161,26 @@ class Pruning {
   const PruneReport& report() const { return report_; }
 
  private:
-  State masked_state(const State& values) const {
-    return mask_state(experiment_.graph, units_, kept_, values);
+  Config written_config() const {
+    Config config =
+        pruned_config(plan_.whole, files_.folder, file_name(files_.cfg), file_name(files_.weights));
+    config.model.backbone.out_channels.clear();
+    for (const Shape& shape : feature_shapes(plan_.compact)) {
+      config.model.backbone.out_channels.push_back(shape.channels);
+    }
+    return config;
   }
 
-  // Gives the compact network the values that its quantizers ask for; returns the difference left.
-  double rescale(Detector& masked, const torch::Tensor& images) {
-    Detector compact = detector_with(on_cpu(compact_), compact_values_);
-    const auto left = rescale_statistics(*masked, units_, kept_, *compact);
+  // Gives the compact network the values that its quantizers ask for.
+  void rescale(Detector& masked, Detector& compact) {
+    const auto left = rescale_statistics(*masked, plan_.units, plan_.kept, *compact);
     if (!left.empty()) {
       log_warning(
           "the quantized weights of {} have another scale with fewer channels, and no batch norm "
           "to take it up; train the pruned network again",
           join(left, ", "));
     }
-    compact_values_.clear();
-    for (const auto& [name, tensor] : state(*compact)) {
-      compact_values_.emplace_back(name, tensor.detach().clone());
-    }
-    return difference(masked, compact, images);
+    pruned_.compact = cpu_copy(*compact);
   }
 
   void evaluate_one(const char* name, const Experiment& experiment, const State& values) {
@@ -270,75 +189,41 @@ class Pruning {
     report_.evaluations.emplace_back(name, evaluate(detector, experiment));
   }
 
-  // Trains and evaluates the compact network from its files alone.
-  Config written_config() const {
-    Config config = experiment_.config;
-    config.model.backbone.cfg = fs::path(files_.cfg).filename().string();
-    config.model.backbone.out_channels.clear();
-    for (const Shape& shape : feature_shapes(compact_.graph)) {
-      config.model.backbone.out_channels.push_back(shape.channels);
-    }
-    config.model.backbone.weights.clear();
-    config.model.backbone.pretrained = false;
-    config.model.weights = fs::path(files_.weights).filename().string();
-    config.model.reset.clear();
-    config.model.allow_missing.clear();
-    config.prune.type = "none";
-    for (auto& [name, definition] : config.datasets.define) {
-      definition.root = anchored(definition.root, experiment_.config_file);
-      definition.annotations = anchored(definition.annotations, experiment_.config_file);
-      definition.images = anchored(definition.images, experiment_.config_file);
-    }
-    config.output_dir = (fs::path(files_.folder) / "train").string();
-    return config;
-  }
-
-  const Experiment& experiment_;
-  const PruneOptions& options_;
-  Files files_;
-  ChannelUnits units_;
-  KeptUnits kept_;
-  Experiment compact_;
-  State original_, final_;  // of the whole network; final_ with compensation
-  State compact_values_;
-  std::string class_names_;
+  const Pruner& pruner_;
+  const PruneJob& job_;
+  const PrunePlan& plan_;
+  PruneFiles files_;
+  PrunedDetector pruned_;
+  std::optional<State> not_reestimated_;
   torch::Tensor images_;
   PruneReport report_;
 };
 
-void refuse(const PruneOptions& options, const Config& config, const Files& files) {
-  SSDQ_CHECK_CONFIG(!options.quick || !config.datasets.test.empty(),
-                    "--quick evaluates masks, but DATASETS.TEST is empty");
-  for (const auto& file : files.all()) {
-    SSDQ_CHECK_CONFIG(options.quick || options.force || !fs::exists(file),
-                      "{}: exists already; add --force to replace it", file);
-  }
-}
-
 }  // namespace
 
-PruneReport run_pruning(const LoadedConfig& loaded, const PruneOptions& options,
-                        Registries& registries) {
-  validate(loaded.config, loaded.origins, known_names(registries));
-  const auto scope = scope_of(options, loaded.config);
-  const Files files =
-      files_of(options.output.empty() ? (fs::path(loaded.config.output_dir) / "pruned").string()
-                                      : options.output,
-               loaded.file);
-  refuse(options, loaded.config, files);
-  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
-  torch::set_num_threads(experiment.threads.compute);
-  torch::manual_seed(static_cast<uint64_t>(experiment.config.seed));
-  Pruning pruning(experiment, options, files);
-  pruning.load();
-  pruning.choose(scope);
-  if (!options.quick) {
+PruneReport run_pruning(const LoadedConfig& loaded, const PruneJob& job, Registries& registries) {
+  const Config& config = loaded.config;
+  const PruneFiles files =
+      prune_files(job.output.empty() ? default_prune_folder(config) : job.output, loaded.file);
+  if (job.quick) {
+    SSDQ_CHECK_CONFIG(!config.datasets.test.empty(),
+                      "--quick evaluates masks, but DATASETS.TEST is empty");
+  } else {
+    if (!job.force) refuse_existing(files.all());
+  }
+  const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
+  const PrunePlan plan = pruner.plan_for_target();
+  Pruning pruning(pruner, job, plan, files);
+  if (!job.quick) {
     pruning.compare_with_masked();
-    pruning.write();
-    pruning.read_again(registries);
+    if (job.bn_batches > 0) {
+      pruning.reestimate();
+    }
+    pruning.write(registries);
+    pruning.measure();
   }
   pruning.evaluate_all();
-  if (!options.quick) {
+  if (!job.quick) {
     pruning.write_reports();
   }
   return pruning.report();

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ssdq/visualization/bar_chart.h"
+
 namespace ssdq {
 namespace {
 
@@ -24,36 +26,81 @@ std::vector<std::string> total_row(const char* name, int64_t before, int64_t aft
   return {name, millions(before), millions(after), fmt::format("{:.1f}", cut(before, after))};
 }
 
+bool is_convolution(const NodeCost& node) {
+  return node.kind == "conv" || node.kind == "depthwise";
+}
+
 // Output channels of the convolutions.
 int64_t channels(const Cost& cost) {
   int64_t sum = 0;
   for (const NodeCost& node : cost.nodes) {
-    if (node.kind == "conv" || node.kind == "depthwise") sum += node.output.channels;
+    if (is_convolution(node)) sum += node.output.channels;
   }
   return sum;
 }
 
 std::string totals(const PruneReport& report, TableStyle style) {
-  const Cost &before = report.before, &after = report.after;
-  return text_table({{"", "before", "after", "cut %"},
-                     {"channels of convolutions", std::to_string(channels(before)),
-                      std::to_string(channels(after)),
-                      fmt::format("{:.1f}", cut(channels(before), channels(after)))},
-                     total_row("parameters (M)", before.params, after.params),
-                     total_row("MACs (M)", before.macs, after.macs),
-                     total_row("weights (MB)", before.weight_bytes, after.weight_bytes)},
-                    1, style);
+  const Cost &before = report.before.cost, &after = report.after.cost;
+  Rows rows = {{"", "before", "after", "cut %"},
+               {"channels of convolutions", std::to_string(channels(before)),
+                std::to_string(channels(after)),
+                fmt::format("{:.1f}", cut(channels(before), channels(after)))},
+               total_row("parameters (M)", before.params, after.params),
+               total_row("MACs (M)", before.macs, after.macs),
+               total_row("weights (MB)", before.weight_bytes, after.weight_bytes)};
+  if (const double was = report.before.milliseconds, is = report.after.milliseconds; was > 0) {
+    rows.push_back(
+        {fmt::format("ms an image, {} thread{}", report.threads, report.threads == 1 ? "" : "s"),
+         fmt::format("{:.2f}", was), fmt::format("{:.2f}", is),
+         fmt::format("{:.1f}", 100 * (1 - is / was))});
+  }
+  if (report.levels_after != report.levels_before) {
+    rows.push_back(
+        {"levels", std::to_string(report.levels_before), std::to_string(report.levels_after), ""});
+  }
+  return text_table(rows, 1, style);
+}
+
+struct LayerChange {
+  const NodeCost* was;
+  NodeCost is;
+  double was_ms = 0, is_ms = 0;
+};
+
+// Of the nodes with parameters; what is gone has cost nothing.
+std::vector<LayerChange> layer_changes(const PruneReport& report) {
+  const auto ms = [](const MeasuredCost& of, size_t i) {
+    return of.node_ms.empty() ? 0 : of.node_ms[i];
+  };
+  const auto& after = report.after.cost.nodes;
+  std::vector<LayerChange> changes;
+  size_t next = 0;
+  for (size_t i = 0; i < report.before.cost.nodes.size(); ++i) {
+    const NodeCost& was = report.before.cost.nodes[i];
+    LayerChange change{&was, {}, ms(report.before, i), 0};
+    if (next < after.size() && after[next].name == was.name) {
+      change.is = after[next];
+      change.is_ms = ms(report.after, next);
+      ++next;
+    }
+    if (was.params > 0) changes.push_back(change);
+  }
+  return changes;
 }
 
 std::string layers(const PruneReport& report, TableStyle style) {
-  Rows rows = {{"layer", "kind", "kept", "of", "parameters", "after", "MACs", "after"}};
-  for (size_t i = 0; i < report.before.nodes.size(); ++i) {
-    const NodeCost &was = report.before.nodes[i], &is = report.after.nodes[i];
-    if (was.params > 0) {
-      rows.push_back({was.name, was.kind, std::to_string(is.output.channels),
-                      std::to_string(was.output.channels), std::to_string(was.params),
-                      std::to_string(is.params), std::to_string(was.macs),
-                      std::to_string(is.macs)});
+  const bool timed = !report.before.node_ms.empty();
+  Rows rows = {
+      {"layer", "kind", "kept", "of", "parameters", "after", "MACs", "after", "bytes", "after"}};
+  if (timed) rows.front().insert(rows.front().end(), {"ms", "after"});
+  for (const auto& [was, is, was_ms, is_ms] : layer_changes(report)) {
+    rows.push_back({was->name, was->kind, std::to_string(is.output.channels),
+                    std::to_string(was->output.channels), std::to_string(was->params),
+                    std::to_string(is.params), std::to_string(was->macs), std::to_string(is.macs),
+                    std::to_string(was->weight_bytes), std::to_string(is.weight_bytes)});
+    if (timed) {
+      rows.back().push_back(fmt::format("{:.3f}", was_ms));
+      rows.back().push_back(fmt::format("{:.3f}", is_ms));
     }
   }
   return text_table(rows, 2, style);
@@ -83,14 +130,26 @@ std::string heading(const char* text, TableStyle style) {
                                         : fmt::format("\n{}\n", text);
 }
 
+std::string compensation(const PruneReport& report) {
+  if (report.compensation == "none") {
+    return "no compensation";
+  }
+  std::string text = "constants of removed channels compensated";
+  if (report.compensation == "exact") {
+    text += fmt::format(", {} merged channel{} carrying them", report.carriers,
+                        report.carriers == 1 ? "" : "s");
+  }
+  return text;
+}
+
 std::string settings(const PruneReport& report) {
-  const SelectionOptions& selection = report.selection;
   return fmt::format(
-      "{} pruned by {:g} %: scope {}, importance {} (kept from {:.4g} on), {}, {}.\n",
-      report.weights, 100 * selection.percent, report.scope, report.importance, report.threshold,
-      selection.regular ? fmt::format("counts in multiples of {}", selection.multiple)
-                        : std::string("counts as they come"),
-      report.compensated ? "constants of removed channels compensated" : "no compensation");
+      "{} pruned by {:.4g} % of the channels in scope {}: importance {} (kept from {:.4g} on), {}, "
+      "{}.\n",
+      report.weights, 100 * report.percent, report.scope, report.importance, report.threshold,
+      report.rounding.regular ? fmt::format("counts in multiples of {}", report.rounding.multiple)
+                              : std::string("counts as they come"),
+      compensation(report));
 }
 
 std::string check(const PruneReport& report) {
@@ -104,26 +163,32 @@ std::string check(const PruneReport& report) {
   return text + ".\n";
 }
 
-ordered_json json_of(const Cost& cost) {
-  return {{"channels", channels(cost)},
-          {"params", cost.params},
-          {"macs", cost.macs},
-          {"weight_bytes", cost.weight_bytes}};
+ordered_json json_of(const MeasuredCost& measured) {
+  const Cost& cost = measured.cost;
+  ordered_json json = {{"channels", channels(cost)},
+                       {"params", cost.params},
+                       {"macs", cost.macs},
+                       {"weight_bytes", cost.weight_bytes}};
+  if (measured.milliseconds > 0) json["milliseconds"] = measured.milliseconds;
+  return json;
 }
 
 ordered_json layers_json(const PruneReport& report) {
   ordered_json rows = ordered_json::array();
-  for (size_t i = 0; i < report.before.nodes.size(); ++i) {
-    const NodeCost &was = report.before.nodes[i], &is = report.after.nodes[i];
-    if (was.params > 0) {
-      rows.push_back({{"name", was.name},
-                      {"kind", was.kind},
-                      {"kept", is.output.channels},
-                      {"of", was.output.channels},
-                      {"params_before", was.params},
-                      {"params_after", is.params},
-                      {"macs_before", was.macs},
-                      {"macs_after", is.macs}});
+  for (const auto& [was, is, was_ms, is_ms] : layer_changes(report)) {
+    rows.push_back({{"name", was->name},
+                    {"kind", was->kind},
+                    {"kept", is.output.channels},
+                    {"of", was->output.channels},
+                    {"params_before", was->params},
+                    {"params_after", is.params},
+                    {"macs_before", was->macs},
+                    {"macs_after", is.macs},
+                    {"weight_bytes_before", was->weight_bytes},
+                    {"weight_bytes_after", is.weight_bytes}});
+    if (!report.before.node_ms.empty()) {
+      rows.back()["milliseconds_before"] = was_ms;
+      rows.back()["milliseconds_after"] = is_ms;
     }
   }
   return rows;
@@ -161,19 +226,24 @@ std::string prune_report_text(const PruneReport& report, TableStyle style) {
 }
 
 std::string prune_report_json(const PruneReport& report) {
+  const Cost &before = report.before.cost, &after = report.after.cost;
   ordered_json json = {{"config", report.config_file},
                        {"weights", report.weights},
-                       {"percent", report.selection.percent},
+                       {"percent", report.percent},
                        {"scope", report.scope},
                        {"importance", report.importance},
                        {"threshold", report.threshold},
-                       {"regular", report.selection.regular},
-                       {"multiple", report.selection.multiple},
-                       {"compensation", report.compensated ? "constant" : "none"},
+                       {"regular", report.rounding.regular},
+                       {"multiple", report.rounding.multiple},
+                       {"compensation", report.compensation},
+                       {"merged_channels", report.carriers},
+                       {"levels_before", report.levels_before},
+                       {"levels_after", report.levels_after},
+                       {"threads", report.threads},
                        {"before", json_of(report.before)},
                        {"after", json_of(report.after)},
-                       {"params_cut", cut(report.before.params, report.after.params) / 100},
-                       {"macs_cut", cut(report.before.macs, report.after.macs) / 100}};
+                       {"params_cut", cut(before.params, after.params) / 100},
+                       {"macs_cut", cut(before.macs, after.macs) / 100}};
   if (report.images > 0) {
     json["check"] = {{"images", report.images},
                      {"real_images", report.real_images},
@@ -191,6 +261,19 @@ std::string prune_report_json(const PruneReport& report) {
   json["metrics"] = metrics_json(report);
   json["files"] = report.files;
   return json.dump(2) + "\n";
+}
+
+cv::Mat kept_channels_chart(const PruneReport& report) {
+  std::vector<Bar> bars;
+  for (const auto& change : layer_changes(report)) {
+    if (is_convolution(*change.was)) {
+      bars.push_back({change.was->name, change.is.output.channels, change.was->output.channels});
+    }
+  }
+  BarChartOptions options;
+  options.title = fmt::format("Channels kept, {:.4g} % of scope {} removed", 100 * report.percent,
+                              report.scope);
+  return draw_bar_chart(bars, options);
 }
 
 }  // namespace ssdq

@@ -2,6 +2,9 @@
 
 #include <filesystem>
 
+#include "ssdq/config/paths.h"
+#include "ssdq/engine/teacher.h"
+
 namespace ssdq {
 namespace {
 
@@ -32,6 +35,7 @@ Config pruned_config(const Experiment& experiment, const std::string& folder,
   config.model.reset.clear();
   config.model.allow_missing.clear();
   config.prune.type = "none";
+  anchor_teacher(config.distillation, experiment.config_file);
   for (auto& [name, definition] : config.datasets.define) {
     definition.root = anchored(definition.root, experiment.config_file);
     definition.annotations = anchored(definition.annotations, experiment.config_file);

@@ -25,6 +25,14 @@ ComponentList quantizer_list(const QuantizerRegistry& quantizers) {
   return list;
 }
 
+ComponentList importance_list(const ImportanceRegistry& importances) {
+  ComponentList list{"importances", "prune_net --importance", {}};
+  for (const auto& name : importances.names()) {
+    list.entries.emplace_back(name, importances.summary(name));
+  }
+  return list;
+}
+
 ComponentList evaluator_component_list() {
   ComponentList list{"metrics", "TEST.METRIC", {}};
   for (const auto& info : evaluator_list()) {
@@ -56,6 +64,7 @@ Registries builtin_registries() {
   Registries registries;
   registries.heads = builtin_heads();
   register_quantizers(registries.quantizers);
+  register_importances(registries.importances);
   return registries;
 }
 
@@ -82,6 +91,7 @@ std::vector<ComponentList> list_components(const Registries& registries) {
           head_list(registries.heads),
           quantizer_list(registries.quantizers),
           {"pruners", "PRUNE.TYPE", prune_scope_names()},
+          importance_list(registries.importances),
           evaluator_component_list(),
           format_list(),
           dataset_list()};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ssdq/config/validate.h"
+#include "ssdq/engine/importances.h"
 #include "ssdq/graph/heads.h"
 #include "ssdq/quantization/registry.h"
 
@@ -15,6 +16,7 @@ namespace ssdq {
 struct Registries {
   HeadRegistry heads;
   QuantizerRegistry quantizers;
+  ImportanceRegistry importances;
 };
 
 // The components of the core, in a fixed order.

@@ -13,7 +13,7 @@ namespace ssdq {
 
 // A network pruned by `percent`; what was not measured is missing.
 struct SweepRow {
-  double percent = 0;  // share of the channels to remove, as in SelectionOptions
+  double percent = 0;  // share of the channels in scope that are removed
   std::int64_t params = 0, macs = 0, weight_bytes = 0;
   std::optional<double> milliseconds;  // for an image
   // The metric with removed channels zeroed, with their constants given back, of the smaller

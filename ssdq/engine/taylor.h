@@ -7,7 +7,7 @@
 
 namespace ssdq {
 
-// Scores by unit for Importance::kTaylor (TaylorImportance): of the training loss, in float32, over
+// Scores by unit (TaylorImportance): of the training loss, in float32, over
 // the first `batches` of DATASETS.TRAIN, augmented as training starts with them; so equal
 // configurations give equal scores. Batch norms use their running statistics and no range of a
 // quantizer moves. `detector`, on the experiment's device, is left as it was: values, gradients,

@@ -70,6 +70,14 @@ State state(const torch::nn::Module& module) {
   return result;
 }
 
+State cpu_copy(const torch::nn::Module& module) {
+  State copy;
+  for (const auto& [name, tensor] : state(module)) {
+    copy.emplace_back(name, tensor.detach().to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true));
+  }
+  return copy;
+}
+
 LoadReport load_state(torch::nn::Module& module, const State& source) {
   return compare(module, source, true);
 }

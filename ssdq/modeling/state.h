@@ -16,6 +16,9 @@ namespace ssdq {
 // it.
 State state(const torch::nn::Module& module);
 
+// The same as copies of their own on the CPU.
+State cpu_copy(const torch::nn::Module& module);
+
 // What kept a state from fitting a module; all empty when it fits.
 struct LoadReport {
   std::vector<std::string> missing;     // in the module, not in the state

@@ -154,23 +154,11 @@ std::vector<double> scores_of(const ChannelGroup& group, Importance importance, 
       return lamp(scorer.norms(group, 2));
     case Importance::kRandom:
       return random_scores(group.units.size(), random);
-    case Importance::kTaylor:
-      break;
   }
-  fail("importance {} has no scores without gradients; expected those of TaylorImportance",
-       to_string(importance));
+  return {};
 }
 
 }  // namespace
-
-Importance parse_importance(const std::string& name) {
-  for (const auto one :
-       {Importance::kBatchNorm, Importance::kL1, Importance::kL2, Importance::kFpgm,
-        Importance::kLamp, Importance::kTaylor, Importance::kRandom}) {
-    if (name == to_string(one)) return one;
-  }
-  fail_config("unknown importance '{}' (known: bn, l1, l2, fpgm, lamp, taylor, random)", name);
-}
 
 const char* to_string(Importance importance) {
   switch (importance) {
@@ -184,8 +172,6 @@ const char* to_string(Importance importance) {
       return "fpgm";
     case Importance::kLamp:
       return "lamp";
-    case Importance::kTaylor:
-      return "taylor";
     case Importance::kRandom:
       return "random";
   }

@@ -23,22 +23,19 @@ namespace ssdq {
 // the score of kL2. No further normalisation: in every group the largest gets 1 and the others less
 // than 1/2, so that scores compare between groups as they are. Equals get the same: k that share
 // the largest w get 1/k each.
-// kTaylor: the change of the loss on removal, see TaylorImportance (pruning/taylor.h).
 // kRandom: uniform in [0, 1), the baseline of every comparison.
 //
 // Papers: Liu et al., ICCV 2017, arXiv:1708.06519 (batch norm); Li et al., ICLR 2017,
 // arXiv:1608.08710 (filter norms); He et al., CVPR 2019, arXiv:1811.00250 (FPGM); Lee et al., ICLR
 // 2021, arXiv:2010.07611 (LAMP, there for single weights; of channels in Fang et al., CVPR 2023,
-// arXiv:2301.12900); Molchanov et al., CVPR 2019, arXiv:1906.10771 (Taylor).
-enum class Importance { kBatchNorm, kL1, kL2, kFpgm, kLamp, kTaylor, kRandom };
+// arXiv:2301.12900).
+enum class Importance { kBatchNorm, kL1, kL2, kFpgm, kLamp, kRandom };
 
-// bn, l1, l2, fpgm, lamp, taylor, random. Throws ConfigError for another name.
-Importance parse_importance(const std::string& name);
+// "bn", "l1", "l2", "fpgm", "lamp", "random".
 const char* to_string(Importance importance);
 
 // Scores by unit, at least 0; units outside the groups get 0. Throws ConfigError when kBatchNorm
-// finds no batch norm at all, Error for kTaylor, which needs gradients: TaylorImportance has its
-// scores.
+// finds no batch norm at all.
 std::vector<double> unit_scores(const GraphModuleImpl& network, const ChannelUnits& units,
                                 const std::vector<ChannelGroup>& groups, Importance importance,
                                 uint64_t seed);

@@ -53,8 +53,8 @@ PenaltyGradient polarized_penalty(double polarization) {
 PenaltyGradient group_penalty(const ScaleLayout& layout, torch::Device device) {
   size_t most = 1;
   for (const auto& unit : layout.units) most = std::max(most, unit.size());
-  // A table of places, gathered from: unlike scattered sums it has the same bits on every device's
-  // every run. Free cells point to a 0 behind the scales.
+  // A table of places to gather from: unlike scattered sums, it gives the same bits in every run on
+  // a GPU too. Free cells point to a 0 behind the scales.
   const auto num_units = static_cast<int64_t>(layout.units.size());
   auto table = torch::full({num_units, static_cast<int64_t>(most)}, layout.count, torch::kInt64);
   auto unit_of = torch::zeros({layout.count}, torch::kInt64);

@@ -6,10 +6,9 @@
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
-namespace {
 
-double threshold_of(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,
-                    double percent) {
+std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
+                                  const std::vector<double>& scores) {
   std::vector<double> all;
   for (const auto& group : groups) {
     for (const int unit : group.units) {
@@ -18,42 +17,39 @@ double threshold_of(const std::vector<ChannelGroup>& groups, const std::vector<d
       all.push_back(scores[unit]);
     }
   }
-  if (all.empty()) {
-    return 0;
-  }
-  const auto place = static_cast<std::ptrdiff_t>(static_cast<double>(all.size()) * percent);
-  std::nth_element(all.begin(), all.begin() + place, all.end());
-  return all[place];
+  std::sort(all.begin(), all.end());
+  return all;
 }
 
-}  // namespace
-
-Selection select_units(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,
-                       const SelectionOptions& options) {
-  SSDQ_CHECK_CONFIG(options.percent >= 0 && options.percent < 1,
+double threshold_at(const std::vector<double>& sorted, double percent) {
+  SSDQ_CHECK_CONFIG(percent >= 0 && percent < 1,
                     "the share of channels to remove is {}; expected at least 0 and less than 1, "
                     "such as 0.5",
-                    options.percent);
-  SSDQ_CHECK_CONFIG(options.multiple >= 1, "channels in multiples of {}; expected 1 or more",
-                    options.multiple);
-  Selection selection;
-  selection.kept.assign(scores.size(), true);
-  selection.threshold = threshold_of(groups, scores, options.percent);
-  const auto multiple = static_cast<size_t>(options.multiple);
+                    percent);
+  return sorted.empty() ? 0
+                        : sorted[static_cast<size_t>(static_cast<double>(sorted.size()) * percent)];
+}
+
+KeptUnits select_units(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,
+                       double threshold, const CountRounding& rounding) {
+  SSDQ_CHECK_CONFIG(rounding.multiple >= 1, "channels in multiples of {}; expected 1 or more",
+                    rounding.multiple);
+  KeptUnits kept(scores.size(), true);
+  const auto multiple = static_cast<size_t>(rounding.multiple);
   for (const auto& group : groups) {
     std::vector<int> best = group.units;
     std::stable_sort(best.begin(), best.end(), [&](int a, int b) { return scores[a] > scores[b]; });
-    const auto first_below = std::find_if(
-        best.begin(), best.end(), [&](int unit) { return scores[unit] < selection.threshold; });
+    const auto first_below =
+        std::find_if(best.begin(), best.end(), [&](int unit) { return scores[unit] < threshold; });
     size_t count = std::max<size_t>(static_cast<size_t>(first_below - best.begin()), 1);
-    if (options.regular) {
+    if (rounding.regular) {
       count = std::min((count + multiple - 1) / multiple * multiple, best.size());
     }
     for (size_t i = count; i < best.size(); ++i) {
-      selection.kept[best[i]] = false;
+      kept[best[i]] = false;
     }
   }
-  return selection;
+  return kept;
 }
 
 }  // namespace ssdq

@@ -6,26 +6,24 @@
 
 namespace ssdq {
 
-struct SelectionOptions {
-  double percent = 0.5;  // share of the units to remove, 0 <= percent < 1
+struct CountRounding {
   bool regular = false;
   int multiple = 8;  // of the counts that regular keeps
 };
 
-struct Selection {
-  KeptUnits kept;
-  double threshold = 0;  // the score that a unit must have to be kept
-};
+// Scores of the units of all groups, ascending. Throws Error for one that is not finite.
+std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
+                                  const std::vector<double>& scores);
 
-// One threshold over the units of all groups: with their n scores sorted, the one at place
-// floor(n percent); units of that score and above stay. A group keeps its best unit whatever its
-// score. With `regular` the count of each group is rounded up to a multiple, or to all it has, and
-// that many of its best stay; so where a group has as many, it keeps at least one multiple. Units
-// outside the groups stay. Scores are by unit.
-//
-// Throws ConfigError for a percent outside [0, 1) or a multiple below 1, Error for a score that is
-// not finite.
-Selection select_units(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,
-                       const SelectionOptions& options);
+// Of n sorted scores the one at place floor(n percent): removing what lies below removes that
+// share. 0 for no scores. Throws ConfigError for a percent outside [0, 1).
+double threshold_at(const std::vector<double>& sorted, double percent);
+
+// Units whose score is at least `threshold` stay. A group keeps its best unit whatever its score.
+// With `regular` the count of each group is rounded up to a multiple, or to all it has, and that
+// many of its best stay; so where a group has as many, it keeps at least one multiple. Units
+// outside the groups stay. Scores are by unit. Throws ConfigError for a multiple below 1.
+KeptUnits select_units(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,
+                       double threshold, const CountRounding& rounding);
 
 }  // namespace ssdq

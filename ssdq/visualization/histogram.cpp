@@ -111,18 +111,17 @@ cv::Mat draw_histogram(const std::vector<float>& values, const std::optional<Plo
   PlotAxes axes(plot);
   if (quantized) shade_outside(axes, *quantized);
   draw_bars(axes, heights, x);
-  axes.add_legend(fmt::format("{} values", values.size()), kBars);
+  if (options.legend) axes.add_legend(fmt::format("{} values", values.size()), kBars);
   if (quantized) {
     draw_line(axes, quantized->low);
     draw_line(axes, quantized->high);
     draw_levels(axes, levels);
-    axes.add_legend(fmt::format("codes from {:.4g} to {:.4g}", quantized->low, quantized->high),
-                    kRange);
+    if (options.legend) {
+      axes.add_legend(fmt::format("codes from {:.4g} to {:.4g}", quantized->low, quantized->high),
+                      kRange);
+    }
   }
-  if (options.line) {
-    draw_line(axes, *options.line);
-    axes.add_legend(options.line_label, kRange);
-  }
+  if (options.line) draw_line(axes, *options.line);
   return axes.image();
 }
 

@@ -21,7 +21,7 @@ struct HistogramOptions {
   bool logarithmic = false;        // the axis of counts shows log10(1 + count)
   std::optional<PlotRange> range;  // of the axis of values, those outside left out; else all show
   std::optional<double> line;      // a value marked with a line from top to bottom
-  std::string line_label;          // its text in the legend
+  bool legend = true;              // the number of values and the range of codes
 };
 
 // A histogram of `values` with the range of their quantizer drawn in: the outside shaded, its ends

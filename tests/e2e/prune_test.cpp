@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "process.h"
 #include "shapes_dataset.h"
+#include "ssdq/checkpoint/checkpoint.h"
 
 namespace ssdq::testing {
 namespace {
@@ -21,9 +23,8 @@ class PruneNet : public ShapesTest {
   // Four steps of training, sparsity included.
   std::string trained(std::vector<std::string> overrides = {}) {
     std::vector<std::string> arguments = {
-        "--config-file",   config(), "OUTPUT_DIR", output("sparse"),
-        "SOLVER.MAX_ITER", "4",      "PRUNE.TYPE", "normal",
-        "PRUNE.SR",        "0.01"};
+        "--config-file", config(), "OUTPUT_DIR", output("sparse"), "SOLVER.MAX_ITER",          "4",
+        "PRUNE.TYPE",    "normal", "PRUNE.SR",   "0.01",           "SOLVER.CHECKPOINT_PERIOD", "0"};
     arguments.insert(arguments.end(), overrides.begin(), overrides.end());
     const auto result = run_tool("train_net", arguments);
     EXPECT_EQ(result.status, 0) << result.output;
@@ -56,7 +57,7 @@ TEST_F(PruneNet, WritesADetectorThatTrainsAndEvaluatesAsItIs) {
     std::ifstream metrics(output("sparse") + "/metrics.jsonl");
     std::string line;
     std::getline(metrics, line);
-    EXPECT_THAT(line, HasSubstr("sparsity/below"));
+    EXPECT_THAT(line, HasSubstr("sparsity/near_zero"));
   }
   const auto pruned = prune({"--weights", weights, "--percent", "0.5"});
   ASSERT_EQ(pruned.status, 0) << pruned.output;
@@ -119,6 +120,127 @@ TEST_F(PruneNet, QuickEvaluatesMasksAndWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(output("small")));
 }
 
+TEST_F(PruneNet, MeetsTargetsOfFlopsAndParameters) {
+  const auto weights = trained();
+  const auto flops = prune({"--weights", weights, "--flops", "0.6"});
+  ASSERT_EQ(flops.status, 0) << flops.output;
+  const double before = report()["before"]["macs"], after = report()["after"]["macs"];
+  EXPECT_NEAR(after / before, 0.6, 0.012);
+  const double wanted = std::round(0.7 * report()["before"]["params"].get<double>());
+  const auto params = prune({"--weights", weights, "--params", std::to_string(wanted), "--force"});
+  ASSERT_EQ(params.status, 0) << params.output;
+  EXPECT_NEAR(report()["after"]["params"].get<double>() / wanted, 1, 0.02);
+  std::filesystem::remove_all(output("small"));
+  expect_mistake(2, "10 parameters cannot be met within 2 %: the nearest",
+                 {"--weights", weights, "--params", "10"});
+}
+
+TEST_F(PruneNet, SearchesForALatency) {
+  // Any time above the whole network's is met by the whole network alone, so it is refused.
+  expect_mistake(2, "100000 milliseconds cannot be met",
+                 {"--weights", trained(), "--latency-ms", "1e5"});
+}
+
+TEST_F(PruneNet, ExactCompensationAndTaylorScoresGoThroughTheWholeTool) {
+  const auto weights = trained();
+  const auto pruned = prune({"--weights", weights, "--percent", "0.5", "--compensation", "exact",
+                             "--importance", "taylor", "--score-batches", "2", "--bn-batches", "2",
+                             "--regular", "1", "--multiple", "4"});
+  ASSERT_EQ(pruned.status, 0) << pruned.output;
+  const auto facts = report();
+  EXPECT_GT(facts["merged_channels"].get<int>(), 0);
+  EXPECT_EQ(facts["importance"], "taylor");
+  EXPECT_EQ(facts["metrics"].back()["network"], "re-estimated");
+  for (const auto& residual : facts["residuals"]) {
+    EXPECT_LT(residual["largest"].get<double>(), 1e-5);
+  }
+  EXPECT_TRUE(std::filesystem::exists(output("small") + "/kept_channels.png"));
+  EXPECT_FALSE(std::filesystem::exists(output("small") + "/shapes_pruned.safetensors.expected"));
+}
+
+TEST_F(PruneNet, ReadsItsFilesInAnotherProcess) {
+  const auto pruned = prune({"--weights", trained(), "--percent", "0.3"});
+  ASSERT_EQ(pruned.status, 0) << pruned.output;
+  const auto missing =
+      run_tool("prune_net", {"--verify", output("small") + "/shapes_pruned.yaml",
+                             output("small") + "/shapes_pruned.safetensors", "nothing.expected"});
+  EXPECT_EQ(missing.status, 1) << missing.output;
+  EXPECT_THAT(missing.output, HasSubstr("nothing.expected"));
+}
+
+TEST_F(PruneNet, DropsLevelsThatCarryNothing) {
+  // The second level's only layer has the smallest scales by far.
+  const auto weights = trained();
+  Checkpoint checkpoint = load_checkpoint(weights);
+  for (auto& [name, tensor] : checkpoint.model) {
+    if (name == "backbone.3.bn.weight") tensor.fill_(1e-6);
+  }
+  checkpoint.ema.clear();
+  const std::string flat = output("flat.safetensors");
+  save_checkpoint(flat, checkpoint);
+  const auto pruned = prune({"--weights", flat, "--percent", "0.4", "--max", "1"});
+  ASSERT_EQ(pruned.status, 0) << pruned.output;
+  EXPECT_EQ(report()["levels_before"], 2);
+  EXPECT_EQ(report()["levels_after"], 1);
+  const auto tuned =
+      run_tool("train_net",
+               {"--config-file", output("small") + "/shapes_pruned.yaml", "SOLVER.MAX_ITER", "2"});
+  EXPECT_EQ(tuned.status, 0) << tuned.output;
+}
+
+TEST_F(PruneNet, SweepsOverPercentages) {
+  const auto swept = prune({"--weights", trained(), "--sweep", "0.2,0.6"});
+  ASSERT_EQ(swept.status, 0) << swept.output;
+  std::ifstream file(output("small") + "/sweep.json");
+  const auto facts = nlohmann::json::parse(file);
+  ASSERT_EQ(facts["rows"].size(), 2U);
+  EXPECT_GT(facts["rows"][0]["macs"].get<int64_t>(), facts["rows"][1]["macs"].get<int64_t>());
+  EXPECT_TRUE(std::filesystem::exists(output("small") + "/sweep.png"));
+  EXPECT_FALSE(std::filesystem::exists(output("small") + "/shapes_pruned.yaml"));
+}
+
+TEST_F(PruneNet, ZeroesSingleWeights) {
+  const auto sparse = prune({"--weights", trained(), "--importance", "magnitude", "--granularity",
+                             "weight", "--amount", "0.5"});
+  ASSERT_EQ(sparse.status, 0) << sparse.output;
+  const auto evaluated = run_tool(
+      "train_net", {"--config-file", output("small") + "/shapes_sparse.yaml", "--eval-only"});
+  EXPECT_EQ(evaluated.status, 0) << evaluated.output;
+}
+
+class PruneEveryQuantizer : public PruneNet, public ::testing::WithParamInterface<std::string> {};
+
+// Sparse training with quantizers, then pruning; and pruning, then training with quantizers.
+TEST_P(PruneEveryQuantizer, InBothOrders) {
+  const bool binary = GetParam() == "bwn";
+  const std::vector<std::string> quantized = {"QUANTIZATION.TYPE",  GetParam(),
+                                              "QUANTIZATION.WBITS", binary ? "2" : "8",
+                                              "QUANTIZATION.ABITS", "8"};
+  const auto weights = trained(quantized);
+  auto arguments = quantized;
+  arguments.insert(arguments.begin(), {"--weights", weights, "--percent", "0.4"});
+  const auto pruned = prune(arguments);
+  ASSERT_EQ(pruned.status, 0) << pruned.output;
+  EXPECT_LT(report()["check"]["difference"].get<double>(), 1e-4);
+  const auto tuned =
+      run_tool("train_net",
+               {"--config-file", output("small") + "/shapes_pruned.yaml", "SOLVER.MAX_ITER", "2"});
+  EXPECT_EQ(tuned.status, 0) << tuned.output;
+
+  const auto floats = prune({"--weights", trained(), "--percent", "0.4", "--force"});
+  ASSERT_EQ(floats.status, 0) << floats.output;
+  std::vector<std::string> train = {"--config-file", output("small") + "/shapes_pruned.yaml",
+                                    "SOLVER.MAX_ITER", "2"};
+  train.insert(train.end(), quantized.begin(), quantized.end());
+  const auto trained_again = run_tool("train_net", train);
+  EXPECT_EQ(trained_again.status, 0) << trained_again.output;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PruneEveryQuantizer,
+                         ::testing::Values("dorefa", "iao", "bwn", "uniform", "pact", "lsq",
+                                           "lsq_plus", "tqt", "lqnet"),
+                         [](const auto& test) { return test.param; });
+
 TEST_F(PruneNet, MistakesAreOneSentence) {
   std::ofstream(dir / "plain.cfg")
       << "[convolutional]\nfilters=8\nsize=3\nstride=8\npad=1\nactivation=relu\nfeature=linear\n"
@@ -132,7 +254,17 @@ TEST_F(PruneNet, MistakesAreOneSentence) {
   const std::string weights = output("plain") + "/model_final.safetensors";
   expect_mistake(2, "--percent is 1.5; expected at least 0 and less than 1",
                  {"--weights", weights, "--percent", "1.5"});
-  expect_mistake(2, "--percent is missing", {"--weights", weights});
+  expect_mistake(2, "0 of --percent, --flops, --params, --latency-ms and --sweep are given",
+                 {"--weights", weights});
+  expect_mistake(2, "2 of --percent, --flops",
+                 {"--weights", weights, "--percent", "0.5", "--flops", "0.5"});
+  expect_mistake(2, "--compensation must be none, constant or exact, got 'all'",
+                 {"--weights", weights, "--percent", "0.5", "--compensation", "all"});
+  expect_mistake(2, "--sweep: 'half' is not a number",
+                 {"--weights", weights, "--sweep", "0.1,half"});
+  expect_mistake(2, "--granularity weight and --importance magnitude go together",
+                 {"--weights", weights, "--granularity", "weight", "--amount", "0.5"});
+  expect_mistake(2, "gamma", {"--weights", weights, "--percent", "0.5", "--importance", "gamma"});
   expect_mistake(2, "no weights; expected --weights FILE", {"--percent", "0.5"});
   expect_mistake(2, "missing.safetensors",
                  {"--weights", "missing.safetensors", "--percent", "0.5"});

@@ -52,6 +52,9 @@ TEST_F(SparsityTraining, ReportsDrawsAndResumesToTheSameBits) {
     const auto result = run_tool("train_net", arguments);
     ASSERT_EQ(result.status, 0) << result.output;
     EXPECT_THAT(result.output, HasSubstr("% of scales near 0"));
+    if (resume) {
+      EXPECT_THAT(result.output, HasSubstr("after 3 iterations"));
+    }
   };
   const fs::path folder = dir / "sparse";
   for (const char* penalty : {"polarized", "group"}) {

@@ -195,7 +195,7 @@ TEST_F(BatchNormReestimation, IsThePlainAverageOverTheBatches) {
       }
     }
   }
-  reestimate_batch_norm(*detector, experiment, *dataset, 7);
+  reestimate_batch_norm(*detector, experiment, *dataset, 7, 3);
   ASSERT_FALSE(sums.empty());
   for (const auto& [name, tensor] : state(*detector)) {
     if (sums.count(name) > 0) {
@@ -219,7 +219,7 @@ TEST_F(BatchNormReestimation, IsOfTheAveragedWeightsInTheFinalCheckpoint) {
   Detector detector = build_detector(experiment);
   load_state_strict(*detector, inference_weights(final), "final");
   const Values saved = copy_of(state(*detector));
-  reestimate_batch_norm(*detector, experiment, *train_set(), 3);
+  reestimate_batch_norm(*detector, experiment, *train_set(), 3, 2);
   expect_equal(saved, copy_of(state(*detector)));
   for (const auto& [name, tensor] : final.model) {
     if (name.find("num_batches_tracked") != std::string::npos) {

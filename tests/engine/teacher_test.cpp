@@ -1,6 +1,5 @@
 #include "ssdq/engine/teacher.h"
 
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>

@@ -186,17 +186,5 @@ TEST_F(UnitScores, WithoutAnyBatchNormAreRefused) {
   EXPECT_THROW(unit_scores(*network, units, groups, Importance::kBatchNorm, 0), ConfigError);
 }
 
-TEST_F(UnitScores, OfTaylorAreRefusedWithoutGradients) {
-  const auto groups = groups_in_scope(graph, units, PruneScope::kAll);
-  EXPECT_THROW(unit_scores(*network, units, groups, Importance::kTaylor, 0), Error);
-}
-
-TEST(ImportanceNames, AreReadAsWritten) {
-  for (const char* name : {"bn", "l1", "l2", "fpgm", "lamp", "taylor", "random"}) {
-    EXPECT_STREQ(to_string(parse_importance(name)), name);
-  }
-  EXPECT_THROW(parse_importance("gamma"), ConfigError);
-}
-
 }  // namespace
 }  // namespace ssdq

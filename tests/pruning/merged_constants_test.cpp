@@ -44,6 +44,7 @@ class MergedConstantsTest : public ::testing::Test {
     append_heads(builtin_heads(), graph, head);
     units = channel_units(graph);
     network = loaded(graph, {});
+    observe();
     testing::randomize(*network);
     const torch::NoGradGuard no_grad;
     for (const auto& entry : network->convolutions()) {
@@ -53,6 +54,15 @@ class MergedConstantsTest : public ::testing::Test {
       if (shift.defined()) shift[-1] = 0.3;
     }
     kept.assign(static_cast<size_t>(units.count), true);
+  }
+
+  // Quantizers need to have seen data.
+  void observe() {
+    if (quantization.type == "none") return;
+    const torch::NoGradGuard no_grad;
+    network->train();
+    network->forward(torch::randn({2, 3, 16, 16}));
+    network->eval();
   }
 
   // Removes about half of the channels of every group, at least one and never all.
@@ -259,6 +269,12 @@ TEST_F(MergedConstantsTest, QuantizedReadersAreLeftToCompensation) {
   build(conv(8, kPadded + "quantization=0\n") + conv(6, kPadded + kFeature + "quantization=1\n"));
   remove("backbone.0", {1, 4});
   expect_left_out("backbone.0: backbone.1 is quantized");
+  quantization.abits = 8;
+  quantization.merge_inputs = "shared";
+  build(conv(8, kPadded + "quantization=0\n") + "[route]\nlayers=-1,-1\n" +
+        conv(6, kPadded + kFeature + "quantization=0\n"));
+  remove("backbone.0", {1, 4});
+  expect_left_out("backbone.0: backbone.1 quantizes what it merges");
 }
 
 TEST_F(MergedConstantsTest, ServedAndOtherGroupsTogetherAreTheBetterNetwork) {

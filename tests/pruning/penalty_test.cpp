@@ -1,6 +1,7 @@
 #include "ssdq/pruning/penalty.h"
 
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include <gtest/gtest.h>

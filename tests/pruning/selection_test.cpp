@@ -1,6 +1,7 @@
 #include "ssdq/pruning/selection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <random>
@@ -13,6 +14,7 @@
 #include "ssdq/config/reader.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/registries.h"
+#include "ssdq/pruning/nearest_place.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -27,9 +29,9 @@ std::vector<std::string> shipped_configs() {
   return files;
 }
 
-int count_kept(const ChannelGroup& group, const Selection& selection) {
-  return static_cast<int>(std::count_if(group.units.begin(), group.units.end(),
-                                        [&](int unit) { return selection.kept[unit]; }));
+int count_kept(const ChannelGroup& group, const KeptUnits& kept) {
+  return static_cast<int>(
+      std::count_if(group.units.begin(), group.units.end(), [&](int unit) { return kept[unit]; }));
 }
 
 ChannelGroup group_of(std::vector<int> units) {
@@ -41,23 +43,47 @@ ChannelGroup group_of(std::vector<int> units) {
 TEST(SelectUnits, CutsAtOneThresholdAndKeepsTheBestOfEachGroup) {
   const std::vector<ChannelGroup> groups = {group_of({0, 1, 2, 3}), group_of({5, 6})};
   const std::vector<double> scores = {0.9, 0.8, 0.7, 0.6, 0, 0.1, 0.2};  // 4 is in no group
-  const auto half = select_units(groups, scores, {0.5});
-  EXPECT_EQ(half.threshold, 0.7);
-  EXPECT_EQ(half.kept, (KeptUnits{true, true, true, false, true, false, true}));
-  EXPECT_EQ(select_units(groups, scores, {0.999}).kept,
+  const auto sorted = sorted_scores(groups, scores);
+  EXPECT_EQ(sorted, (std::vector<double>{0.1, 0.2, 0.6, 0.7, 0.8, 0.9}));
+  EXPECT_EQ(threshold_at(sorted, 0.5), 0.7);
+  EXPECT_EQ(select_units(groups, scores, 0.7, {}),
+            (KeptUnits{true, true, true, false, true, false, true}));
+  EXPECT_EQ(select_units(groups, scores, threshold_at(sorted, 0.999), {}),
             (KeptUnits{true, false, false, false, true, false, true}));
-  EXPECT_EQ(select_units(groups, scores, {0.5, true, 2}).kept,
+  EXPECT_EQ(select_units(groups, scores, 0.7, {true, 2}),
             (KeptUnits{true, true, true, true, true, true, true}));
 }
 
 TEST(SelectUnits, RefusesWhatItCannotCut) {
-  const std::vector<ChannelGroup> groups = {group_of({0, 1})};
   for (const double percent : {-0.1, 1.0, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
-    EXPECT_THROW(select_units(groups, {1, 2}, {percent}), ConfigError) << percent;
+    EXPECT_THROW(threshold_at({1, 2}, percent), ConfigError) << percent;
   }
-  EXPECT_THROW(select_units(groups, {1, 2}, {0.5, true, 0}), ConfigError);
-  EXPECT_THROW(select_units(groups, {1, std::numeric_limits<double>::infinity()}, {0.5}), Error);
-  EXPECT_TRUE(select_units({}, {}, {0.5}).kept.empty());
+  const std::vector<ChannelGroup> groups = {group_of({0, 1})};
+  EXPECT_THROW(select_units(groups, {1, 2}, 1, {true, 0}), ConfigError);
+  EXPECT_THROW(sorted_scores(groups, {1, std::numeric_limits<double>::infinity()}), Error);
+  EXPECT_EQ(threshold_at({}, 0.5), 0);
+  EXPECT_TRUE(select_units({}, {}, 0, {}).empty());
+}
+
+// Against a look at every place.
+TEST(NearestPlace, IsThatOfAnExhaustiveSearch) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<double> values(1 + random() % 40);
+    for (double& value : values) value = static_cast<double>(random() % 50);
+    std::sort(values.rbegin(), values.rend());
+    const double wanted = static_cast<double>(random() % 60) - 5;
+    int calls = 0;
+    const auto found = nearest_place(values.size(), wanted, [&](size_t place) {
+      ++calls;
+      return values[place];
+    });
+    double least = std::numeric_limits<double>::infinity();
+    for (const double value : values) least = std::min(least, std::abs(value - wanted));
+    EXPECT_EQ(std::abs(found.value - wanted), least);
+    EXPECT_EQ(values[found.place], found.value);
+    EXPECT_LE(calls, 9);
+  }
 }
 
 class ShippedGroups : public ::testing::TestWithParam<std::string> {
@@ -74,11 +100,13 @@ class ShippedGroups : public ::testing::TestWithParam<std::string> {
   }
 
   // The laws of a selection with distinct scores.
-  void expect_laws(const std::vector<ChannelGroup>& groups, const SelectionOptions& options) {
-    const auto selection = select_units(groups, scores, options);
+  void expect_laws(const std::vector<ChannelGroup>& groups, double percent,
+                   const CountRounding& options) {
+    const double threshold = threshold_at(sorted_scores(groups, scores), percent);
+    const auto kept_units = select_units(groups, scores, threshold, options);
     int total = 0, kept = 0;
     for (const auto& group : groups) {
-      const int size = static_cast<int>(group.units.size()), count = count_kept(group, selection);
+      const int size = static_cast<int>(group.units.size()), count = count_kept(group, kept_units);
       total += size;
       kept += count;
       EXPECT_GE(count, options.regular ? std::min(options.multiple, size) : 1);
@@ -87,21 +115,21 @@ class ShippedGroups : public ::testing::TestWithParam<std::string> {
       }
       double worst_kept = 1, best_removed = 0;
       for (const int unit : group.units) {
-        if (selection.kept[unit]) {
+        if (kept_units[unit]) {
           worst_kept = std::min(worst_kept, scores[unit]);
         } else {
           best_removed = std::max(best_removed, scores[unit]);
         }
       }
       EXPECT_LE(best_removed, worst_kept);
-      EXPECT_LE(best_removed, selection.threshold);
+      EXPECT_LE(best_removed, threshold);
     }
-    const int wanted = total - static_cast<int>(total * options.percent);
+    const int wanted = total - static_cast<int>(total * percent);
     EXPECT_GE(kept, wanted);
     if (!options.regular) {
       EXPECT_LE(kept, wanted + static_cast<int>(groups.size()));
     }
-    EXPECT_NO_THROW(infer_shapes(prune_graph(experiment.graph, units, selection.kept)));
+    EXPECT_NO_THROW(infer_shapes(prune_graph(experiment.graph, units, kept_units)));
   }
 
   Experiment experiment;
@@ -114,11 +142,12 @@ TEST_P(ShippedGroups, KeepTheLawsForEveryScopeAndPercent) {
     const auto groups = groups_in_scope(experiment.graph, units, scope);
     for (const double percent : {0.0, 0.3, 0.7, 0.999}) {
       for (const bool regular : {false, true}) {
-        expect_laws(groups, {percent, regular, 8});
+        expect_laws(groups, percent, {regular, 8});
       }
     }
-    const auto all = select_units(groups, scores, {0});
-    EXPECT_EQ(prune_graph(experiment.graph, units, all.kept), experiment.graph);
+    const auto all =
+        select_units(groups, scores, threshold_at(sorted_scores(groups, scores), 0), {});
+    EXPECT_EQ(prune_graph(experiment.graph, units, all), experiment.graph);
   }
 }
 

@@ -82,7 +82,8 @@ class ShippedDetector : public ::testing::TestWithParam<std::pair<const char*, P
 TEST_P(ShippedDetector, CompactEqualsMaskedAndIsRebuiltFromItsCfg) {
   const auto groups = groups_in_scope(experiment.graph, units, GetParam().second);
   const auto scores = unit_scores(*network, units, groups, Importance::kBatchNorm, 0);
-  const auto kept = select_units(groups, scores, {0.5}).kept;
+  const auto kept =
+      select_units(groups, scores, threshold_at(sorted_scores(groups, scores), 0.5), {});
   Experiment compact = experiment;
   compact.graph = prune_graph(experiment.graph, units, kept);
   ASSERT_EQ(rebuilt(compact.graph), compact.graph);
@@ -98,7 +99,8 @@ TEST_P(ShippedDetector, CompactEqualsMaskedAndIsRebuiltFromItsCfg) {
 TEST_P(ShippedDetector, MergedConstantsAreNoFartherFromSilencedChannels) {
   const auto groups = groups_in_scope(experiment.graph, units, GetParam().second);
   const auto scores = unit_scores(*network, units, groups, Importance::kBatchNorm, 0);
-  const auto kept = select_units(groups, scores, {0.5}).kept;
+  const auto kept =
+      select_units(groups, scores, threshold_at(sorted_scores(groups, scores), 0.5), {});
   Detector silenced = loaded(experiment, state(*network));
   testing::silence(*silenced, units, kept);
   const auto expected = run(experiment, silenced).class_logits;

@@ -14,9 +14,10 @@
 #include "ssdq/config/writer.h"
 #include "ssdq/engine/levels.h"
 #include "ssdq/engine/registries.h"
-#include "ssdq/graph/cfg_file.h"
 #include "ssdq/modeling/state.h"
+#include "ssdq/pruning/importance.h"
 #include "ssdq/pruning/levels.h"
+#include "ssdq/pruning/selection.h"
 #include "ssdq/pruning/surgery.h"
 #include "ssdq/utils/error.h"
 
@@ -75,18 +76,17 @@ TEST_P(ShippedLevels, AreWrittenAndReadWithTheFirstPriors) {
 INSTANTIATE_TEST_SUITE_P(All, ShippedLevels, ::testing::ValuesIn(shipped_configs()),
                          [](const auto& test) { return test.param; });
 
-class ShippedOutputs : public ::testing::TestWithParam<const char*> {
- protected:
-  static DetectorOutput run(const Experiment& of, const State& values) {
-    Detector detector = build_detector(of);
-    load_state_strict(*detector, values, "the state");
-    detector->eval();
-    const torch::NoGradGuard no_grad;
-    torch::manual_seed(4);
-    const Size2 size = of.config.input.image_size;
-    return detector->forward(torch::randn({1, 3, size.height, size.width}));
-  }
-};
+DetectorOutput run(const Experiment& of, const State& values) {
+  Detector detector = build_detector(of);
+  load_state_strict(*detector, values, "the state");
+  detector->eval();
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  const Size2 size = of.config.input.image_size;
+  return detector->forward(torch::randn({1, 3, size.height, size.width}));
+}
+
+class ShippedOutputs : public ::testing::TestWithParam<const char*> {};
 
 int64_t count_values(const State& state) {
   int64_t count = 0;
@@ -107,7 +107,7 @@ TEST_P(ShippedOutputs, OfFewerLevelsAreTheFirstOfAll) {
   const State values = state(*network);
   const auto all = run(whole, values);
   const auto levels = static_cast<int>(whole.graph.features.size());
-  for (int keep = 1; keep < levels; ++keep) {
+  for (const int keep : {1, levels - 1}) {
     const Experiment part = first_levels(whole, keep);
     const State rest = state_of_part(whole.graph, part.graph, values);
     const auto first = run(part, rest);
@@ -128,15 +128,50 @@ TEST_P(ShippedOutputs, OfFewerLevelsAreTheFirstOfAll) {
 }
 
 // One of each family of backbone and predictor, and quantized ones.
-INSTANTIATE_TEST_SUITE_P(
-    Families, ShippedOutputs,
-    ::testing::Values("vgg_mini_ssd300_bccd", "vgg_mini_ssd300_bccd_quan_w8a8",
-                      "vgg_bn_ssd300_voc0712", "mobilenet_v1_ssd300_voc0712",
-                      "mobilenet_v1_ssd_lite300_voc0712", "mobilenet_v2_ssd_lite300_voc0712",
-                      "mobilenet_v2_ssd320_quan_w8a8", "mobilenet_v2_ssdlite300_tf_voc",
-                      "mobilenet_v3_ssdlite320_torchvision_voc0712", "resnet18_ssd300_coco",
-                      "efficientnet_b3_ssd300_voc0712", "ultralight_rfb320_face"),
-    [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Families, ShippedOutputs,
+                         ::testing::Values("vgg_mini_ssd300_bccd", "vgg_mini_ssd300_bccd_quan_w8a8",
+                                           "vgg_bn_ssd300_voc0712",
+                                           "mobilenet_v1_ssd_lite300_voc0712",
+                                           "mobilenet_v2_ssd320_quan_w8a8",
+                                           "mobilenet_v3_ssdlite320_torchvision_voc0712",
+                                           "resnet18_ssd300_coco", "ultralight_rfb320_face"),
+                         [](const auto& test) { return std::string(test.param); });
+
+// All steps: the scales of one convolution between levels 2 and 3 are 0.
+TEST(FirstLevels, ArePrunedAsChosenInTheWholeDetector) {
+  torch::manual_seed(2);
+  auto registries = builtin_registries();
+  const Experiment whole = shipped("vgg_mini_ssd300_bccd", registries);
+  Detector network = build_detector(whole);
+  testing::randomize(*network);
+  const NodeId cut = whole.graph.nodes[whole.graph.features[3]].inputs.front();
+  const State values = state(*network);
+  for (const auto& [name, tensor] : values) {
+    if (name == whole.graph.nodes[cut].name + ".bn.weight") {
+      const torch::NoGradGuard no_grad;
+      tensor.zero_();
+    }
+  }
+  const auto units = channel_units(whole.graph);
+  const auto groups = groups_in_scope(whole.graph, units, PruneScope::kNormal);
+  const auto scores = unit_scores(*network, units, groups, Importance::kBatchNorm, 0);
+  const auto selection = select_units(groups, scores, {0.4});
+  ASSERT_EQ(levels_to_keep(whole.graph, units, groups, scores, selection.threshold), 3);
+
+  const Experiment part = first_levels(whole, 3);
+  const State of_part = state_of_part(whole.graph, part.graph, values);
+  const auto part_units = channel_units(part.graph);
+  const auto kept = kept_in_part(whole.graph, units, selection.kept, part.graph, part_units);
+  Experiment compact = part;
+  compact.graph = prune_graph(part.graph, part_units, kept);
+  const auto masked = run(part, mask_state(part.graph, part_units, kept, of_part));
+  const auto pruned = run(compact, prune_state(part.graph, part_units, kept, of_part));
+  EXPECT_LT((masked.class_logits - pruned.class_logits).abs().max().item<double>(),
+            1e-4 * masked.class_logits.abs().max().item<double>());
+  const auto all = run(whole, mask_state(whole.graph, units, selection.kept, values));
+  EXPECT_TRUE(torch::equal(masked.class_logits,
+                           all.class_logits.narrow(1, 0, masked.class_logits.size(1))));
+}
 
 TEST(FirstLevels, ChooseThePredictorOfTheHeadsThatStay) {
   auto registries = builtin_registries();
@@ -168,10 +203,11 @@ TEST(FirstLevels, RefuseHeadsThatNoPredictorMakes) {
   const auto loaded = load_config(SSDQ_SOURCE_DIR "/configs/vgg_mini_ssd300_bccd.yaml",
                                   {"MODEL.DEVICE", "cpu", "MODEL.BOX_HEAD.PREDICTOR", "Odd"});
   const auto whole = build_experiment(loaded.config, loaded.file, registries);
-  EXPECT_THAT([&] { first_levels(whole, 4); },
-              ::testing::ThrowsMessage<ConfigError>(
-                  "MODEL.BOX_HEAD.PREDICTOR: levels cannot be dropped from a Odd, as no registered "
-                  "predictor makes the heads of the first 4 alone; keep all levels"));
+  EXPECT_THAT(
+      [&] { first_levels(whole, 4); },
+      ::testing::ThrowsMessage<ConfigError>(
+          "MODEL.BOX_HEAD.PREDICTOR: no registered predictor makes the heads that Odd has on "
+          "its first 4 levels; keep all levels"));
 }
 
 TEST(FirstLevels, QuantizeNodesAsBefore) {

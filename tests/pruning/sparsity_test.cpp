@@ -1,5 +1,6 @@
 #include "ssdq/pruning/sparsity.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -81,9 +82,8 @@ TEST(SparsityStatus, CutsWherePruningDoes) {
     const auto scores = unit_scores(*network, units, pruned, Importance::kBatchNorm, 0);
     ASSERT_EQ(status.cuts.size(), 3U);
     for (const auto& cut : status.cuts) {
-      SelectionOptions options;
-      options.percent = cut.percent / 100.0;
-      EXPECT_NEAR(cut.threshold, select_units(pruned, scores, options).threshold, 1e-12);
+      EXPECT_NEAR(cut.threshold, threshold_at(sorted_scores(pruned, scores), cut.percent / 100.0),
+                  1e-12);
       const auto below = (concatenated(scales).abs().to(torch::kFloat64) < cut.threshold).sum();
       EXPECT_EQ(cut.below, below.item<int64_t>());
     }

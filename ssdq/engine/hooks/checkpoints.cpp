@@ -26,7 +26,7 @@ void PeriodicCheckpoint::after_step(Trainer& trainer) {
   const int64_t done = trainer.iteration() + 1;
   if (done == trainer.max_iter()) {
     checkpointer_->save_final(make_(trainer, done));
-  } else if (done % period_ == 0) {
+  } else if (period_ > 0 && done % period_ == 0) {
     checkpointer_->save(make_(trainer, done));
   }
 }

@@ -37,7 +37,8 @@ cv::Mat draw_groups(const std::vector<float>& magnitudes, const ScaleLayout& lay
   options.size = {360, 260};
   options.bins = 50;
   options.logarithmic = true;
-  options.x_label = "|gamma|";
+  options.legend = false;
+  options.x_label = fmt::format("|gamma|, cut at {:.3g} for {} %", threshold, kDrawnPercent);
   options.range = PlotRange{0, largest > 0 ? largest : 1.0};
   options.line = threshold;
   std::vector<cv::Mat> panels;
@@ -46,8 +47,7 @@ cv::Mat draw_groups(const std::vector<float>& magnitudes, const ScaleLayout& lay
     for (const int64_t place : group.places) values.push_back(magnitudes[place]);
     const auto below =
         std::count_if(values.begin(), values.end(), [&](float value) { return value < threshold; });
-    options.title = group.name;
-    options.line_label = fmt::format("{} below {:.3g} ({} %)", below, threshold, kDrawnPercent);
+    options.title = fmt::format("{}: {}/{} below", group.name, below, values.size());
     panels.push_back(draw_histogram(values, std::nullopt, {}, options));
   }
   return picture_grid(panels);

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "ssdq/modeling/detector.h"
+
+namespace ssdq {
+
+// Largest difference of raw outputs, logits and boxes each over their own largest value in `a`.
+double output_difference(const DetectorOutput& a, const DetectorOutput& b);
+
+}  // namespace ssdq

@@ -1,0 +1,140 @@
+#include "ssdq/engine/prune_files.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <torch/torch.h>
+
+#include "ssdq/checkpoint/checkpoint.h"
+#include "ssdq/checkpoint/safetensors.h"
+#include "ssdq/config/reader.h"
+#include "ssdq/config/validate.h"
+#include "ssdq/config/writer.h"
+#include "ssdq/engine/output_difference.h"
+#include "ssdq/engine/pruner.h"
+#include "ssdq/engine/weights.h"
+#include "ssdq/utils/error.h"
+#include "ssdq/utils/files.h"
+#include "ssdq/utils/run_program.h"
+
+namespace ssdq {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kLargestDifference = 1e-4;
+
+// Removes the file when it goes out of scope.
+class Removal {
+ public:
+  explicit Removal(std::string file) : file_(std::move(file)) {}
+  Removal(const Removal&) = delete;
+  Removal& operator=(const Removal&) = delete;
+  ~Removal() {
+    std::error_code ignored;
+    fs::remove(file_, ignored);
+  }
+
+ private:
+  std::string file_;
+};
+
+DetectorOutput outputs(const Experiment& experiment, const State& values,
+                       const torch::Tensor& images) {
+  const torch::NoGradGuard no_grad;
+  return detector_with(experiment, values)->forward(images);
+}
+
+torch::Tensor tensor_of(const TensorFile& file, const std::string& path, const std::string& name) {
+  for (const auto& [found, tensor] : file.tensors) {
+    if (found == name) return tensor;
+  }
+  fail("{}: has no tensor {}; expected what prune_net writes for --verify", path, name);
+}
+
+}  // namespace
+
+std::string default_prune_folder(const Config& config) {
+  return (fs::path(config.output_dir) / "pruned").string();
+}
+
+void refuse_existing(const std::vector<std::string>& files) {
+  for (const auto& file : files) {
+    SSDQ_CHECK_CONFIG(!fs::exists(file), "{}: exists already; add --force to replace it", file);
+  }
+}
+
+PruneFiles prune_files(const std::string& folder, const std::string& config_file) {
+  const std::string stem = fs::path(config_file).stem().string() + "_pruned";
+  const auto in_folder = [&](const std::string& name) {
+    return (fs::path(folder) / name).string();
+  };
+  return {folder,
+          in_folder(stem + ".cfg"),
+          in_folder(stem + ".safetensors"),
+          in_folder(stem + ".yaml"),
+          in_folder("report.json"),
+          in_folder("report.md"),
+          in_folder("kept_channels.png")};
+}
+
+void write_pruned(const PruneFiles& files, const Experiment& compact, const State& values,
+                  const std::string& class_names) {
+  make_directories(files.folder);
+  write_file_atomically(files.cfg, compact.graph_cfg);
+  Checkpoint checkpoint;
+  checkpoint.model = values;
+  checkpoint.config_yaml = to_yaml(compact.config);
+  checkpoint.graph_cfg = compact.graph_cfg;
+  if (!class_names.empty()) {
+    checkpoint.extra["class_names"] = class_names;
+  }
+  save_checkpoint(files.weights, checkpoint);
+  write_file_atomically(files.yaml, checkpoint.config_yaml);
+}
+
+void verify_pruned(const std::string& yaml, const std::string& weights, const std::string& expected,
+                   Registries& registries) {
+  const TensorFile file = read_safetensors(expected);
+  const auto loaded = load_config(yaml, {"MODEL.DEVICE", "cpu"});
+  validate(loaded.config, loaded.origins, known_names(registries));
+  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
+  torch::set_num_threads(experiment.threads.compute);
+  Detector detector = build_detector(experiment);
+  load_weights(detector, weights);
+  detector->eval();
+  const torch::NoGradGuard no_grad;
+  const double off = output_difference(
+      {tensor_of(file, expected, "class_logits"), tensor_of(file, expected, "box_regression")},
+      detector->forward(tensor_of(file, expected, "images")));
+  SSDQ_CHECK(off < kLargestDifference,
+             "{}: read again, its raw outputs differ by {} of the largest, expected less than {}; "
+             "do not use it",
+             weights, off, kLargestDifference);
+}
+
+void verify_written(const PruneFiles& files, const Experiment& compact, const State& values,
+                    const torch::Tensor& images, const std::vector<std::string>& verifier,
+                    Registries& registries) {
+  const DetectorOutput output = outputs(on_cpu(compact), values, images);
+  const std::string expected = files.weights + ".expected";
+  write_safetensors(expected, {{{"images", images},
+                                {"class_logits", output.class_logits},
+                                {"box_regression", output.box_regression}},
+                               {}});
+  const Removal removal(expected);
+  if (verifier.empty()) {
+    verify_pruned(files.yaml, files.weights, expected, registries);
+    return;
+  }
+  std::vector<std::string> command = verifier;
+  command.insert(command.end(), {files.yaml, files.weights, expected});
+  const int status = run_program(command);
+  SSDQ_CHECK(status == 0,
+             "{}: the check of the written files in a process of its own ended with status {}; do "
+             "not use them",
+             files.folder, status);
+}
+
+}  // namespace ssdq

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "ssdq/checkpoint/state.h"
+#include "ssdq/engine/experiment.h"
+#include "ssdq/engine/registries.h"
+
+namespace ssdq {
+
+// What pruning writes.
+struct PruneFiles {
+  std::string folder, cfg, weights, yaml, json, markdown, chart;
+
+  std::vector<std::string> all() const { return {cfg, weights, yaml, json, markdown, chart}; }
+};
+
+std::string default_prune_folder(const Config& config);
+
+// Throws ConfigError that tells of --force when one of them exists.
+void refuse_existing(const std::vector<std::string>& files);
+
+// Names in `folder` after the configuration file.
+PruneFiles prune_files(const std::string& folder, const std::string& config_file);
+
+// Writes cfg, weights and yaml, each file whole.
+void write_pruned(const PruneFiles& files, const Experiment& compact, const State& values,
+                  const std::string& class_names);
+
+// Builds a detector from the files alone and compares its raw outputs with those that the file
+// `expected` gives for its images. Throws Error when they differ by more than 1e-4 of the largest.
+void verify_pruned(const std::string& yaml, const std::string& weights, const std::string& expected,
+                   Registries& registries);
+
+// verify_pruned against the network in memory, by the program `verifier` (PruneJob) or, when that
+// is empty, in this process.
+void verify_written(const PruneFiles& files, const Experiment& compact, const State& values,
+                    const torch::Tensor& images, const std::vector<std::string>& verifier,
+                    Registries& registries);
+
+}  // namespace ssdq
