@@ -23,6 +23,7 @@
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
 #include "ssdq/utils/strings.h"
+#include "ssdq/utils/timer.h"
 #include "ssdq/visualization/image_io.h"
 
 namespace ssdq {
@@ -96,8 +97,7 @@ class Pruning {
     Detector masked = detector_with(on_cpu(plan_.whole), pruned_.compensated);
     Detector compact = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
     if (!quantizers_of(*masked).empty()) {
-      rescale(masked, compact);
-      report_.quantized_difference = difference(masked, compact, images.tensor);
+      report_.quantized_difference = rescale(masked, images.tensor);
       switch_quantizers_off(masked);
       switch_quantizers_off(compact);
     }
@@ -171,8 +171,9 @@ class Pruning {
     return config;
   }
 
-  // Gives the compact network the values that its quantizers ask for.
-  void rescale(Detector& masked, Detector& compact) {
+  // Gives the compact network the values that its quantizers ask for; returns the difference left.
+  double rescale(Detector& masked, const torch::Tensor& images) {
+    Detector compact = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
     const auto left = rescale_statistics(*masked, plan_.units, plan_.kept, *compact);
     if (!left.empty()) {
       log_warning(
@@ -181,6 +182,7 @@ class Pruning {
           join(left, ", "));
     }
     pruned_.compact = cpu_copy(*compact);
+    return difference(masked, compact, images);
   }
 
   void evaluate_one(const char* name, const Experiment& experiment, const State& values) {
@@ -212,8 +214,10 @@ PruneReport run_pruning(const LoadedConfig& loaded, const PruneJob& job, Registr
     if (!job.force) refuse_existing(files.all());
   }
   const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
+  const Timer clock;
   const PrunePlan plan = pruner.plan_for_target();
   Pruning pruning(pruner, job, plan, files);
+  log_info("channels removed in {:.2f} s", clock.seconds());
   if (!job.quick) {
     pruning.compare_with_masked();
     if (job.bn_batches > 0) {

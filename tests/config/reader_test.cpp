@@ -54,7 +54,8 @@ class ConfigFiles : public ::testing::Test {
 
 TEST_F(ConfigFiles, UnknownKeyNamesTheNearestAndAllKnown) {
   EXPECT_EQ(error("PRUNE:\n  TYP: no\n"),
-            "a.yaml:2:3: unknown key PRUNE.TYP; did you mean 'TYPE'? (known: TYPE, SR)");
+            "a.yaml:2:3: unknown key PRUNE.TYP; did you mean 'TYPE'? (known: TYPE, SR, "
+            "SR_SCHEDULE, SR_FINAL, SR_WARMUP_ITERS, PENALTY, POLARIZATION)");
   EXPECT_THAT(error("FOO: 1\n"), StartsWith("a.yaml:1:1: unknown key FOO (known: VERSION, "));
 }
 
@@ -83,15 +84,20 @@ TEST_F(ConfigFiles, RangesAndChoicesAreNamed) {
 
 TEST_F(ConfigFiles, SectionIsNoValue) {
   EXPECT_EQ(error("PRUNE: normal\n"),
-            "a.yaml:1:8: PRUNE is a section, not a value; set one of its keys: TYPE, SR");
+            "a.yaml:1:8: PRUNE is a section, not a value; set one of its keys: TYPE, SR, "
+            "SR_SCHEDULE, SR_FINAL, "
+            "SR_WARMUP_ITERS, PENALTY, POLARIZATION");
   EXPECT_EQ(error("SEED: 1\n", {"PRUNE", "normal"}),
-            "command line: PRUNE is a section, not a value; set one of its keys: TYPE, SR");
+            "command line: PRUNE is a section, not a value; set one of its keys: TYPE, SR, "
+            "SR_SCHEDULE, SR_FINAL, "
+            "SR_WARMUP_ITERS, PENALTY, POLARIZATION");
 }
 
 TEST_F(ConfigFiles, AllProblemsComeTogetherInTheOrderOfTheirLines) {
   EXPECT_EQ(error("TEST: {METRIC: voc}\nPRUNE: {TYP: no}\nSOLVER: {GAMMA: -1}\n"),
             "a.yaml:1:16: TEST.METRIC must be one of auto, voc_area, voc_11point, coco, got 'voc'\n"
-            "a.yaml:2:9: unknown key PRUNE.TYP; did you mean 'TYPE'? (known: TYPE, SR)\n"
+            "a.yaml:2:9: unknown key PRUNE.TYP; did you mean 'TYPE'? (known: TYPE, SR, "
+            "SR_SCHEDULE, SR_FINAL, SR_WARMUP_ITERS, PENALTY, POLARIZATION)\n"
             "a.yaml:3:17: SOLVER.GAMMA must be above 0, got -1");
 }
 

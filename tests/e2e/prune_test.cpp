@@ -215,7 +215,7 @@ TEST_P(PruneEveryQuantizer, InBothOrders) {
   const bool binary = GetParam() == "bwn";
   const std::vector<std::string> quantized = {"QUANTIZATION.TYPE",  GetParam(),
                                               "QUANTIZATION.WBITS", binary ? "2" : "8",
-                                              "QUANTIZATION.ABITS", "8"};
+                                              "QUANTIZATION.ABITS", binary ? "32" : "8"};
   const auto weights = trained(quantized);
   auto arguments = quantized;
   arguments.insert(arguments.begin(), {"--weights", weights, "--percent", "0.4"});

@@ -155,20 +155,21 @@ TEST(FirstLevels, ArePrunedAsChosenInTheWholeDetector) {
   const auto units = channel_units(whole.graph);
   const auto groups = groups_in_scope(whole.graph, units, PruneScope::kNormal);
   const auto scores = unit_scores(*network, units, groups, Importance::kBatchNorm, 0);
-  const auto selection = select_units(groups, scores, {0.4});
-  ASSERT_EQ(levels_to_keep(whole.graph, units, groups, scores, selection.threshold), 3);
+  const double threshold = threshold_at(sorted_scores(groups, scores), 0.4);
+  const auto selected = select_units(groups, scores, threshold, {});
+  ASSERT_EQ(levels_to_keep(whole.graph, units, groups, scores, threshold), 3);
 
   const Experiment part = first_levels(whole, 3);
   const State of_part = state_of_part(whole.graph, part.graph, values);
   const auto part_units = channel_units(part.graph);
-  const auto kept = kept_in_part(whole.graph, units, selection.kept, part.graph, part_units);
+  const auto kept = kept_in_part(whole.graph, units, selected, part.graph, part_units);
   Experiment compact = part;
   compact.graph = prune_graph(part.graph, part_units, kept);
   const auto masked = run(part, mask_state(part.graph, part_units, kept, of_part));
   const auto pruned = run(compact, prune_state(part.graph, part_units, kept, of_part));
   EXPECT_LT((masked.class_logits - pruned.class_logits).abs().max().item<double>(),
             1e-4 * masked.class_logits.abs().max().item<double>());
-  const auto all = run(whole, mask_state(whole.graph, units, selection.kept, values));
+  const auto all = run(whole, mask_state(whole.graph, units, selected, values));
   EXPECT_TRUE(torch::equal(masked.class_logits,
                            all.class_logits.narrow(1, 0, masked.class_logits.size(1))));
 }
