@@ -7,7 +7,7 @@ ssdq_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 ssdq_packages=(
   build-essential cmake ninja-build ccache mold
-  libtorch-dev libopenblas0-pthread libopencv-dev libturbojpeg0-dev
+  libtorch-dev libgloo-dev libopenblas0-pthread libopencv-dev libturbojpeg0-dev
   libyaml-cpp-dev libfmt-dev libtbb-dev libpugixml-dev nlohmann-json3-dev
   libboost-dev libboost-program-options-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
