@@ -108,4 +108,13 @@ std::string explain_failure(const std::string& message, double timeout) {
   return std::regex_replace(first_line, source_file, "");
 }
 
+bool reports_lost_rank(const std::string& line) {
+  return contains(line, "closed the connection") || contains(line, "refused the connection") ||
+         contains(line, "(DISTRIBUTED.TIMEOUT)");
+}
+
+bool reports_busy_port(const std::string& line) {
+  return contains(line, "is busy: another process listens on it");
+}
+
 }  // namespace ssdq

@@ -31,4 +31,10 @@ std::string list_ranks(const std::vector<int>& ranks);
 // files and stack traces: "127.0.0.1 closed the connection".
 std::string explain_failure(const std::string& message, double timeout);
 
+// Whether a rank's last line says, in the words above, that another rank was lost: a consequence.
+bool reports_lost_rank(const std::string& line);
+
+// Whether it says that the port of rank 0 was taken.
+bool reports_busy_port(const std::string& line);
+
 }  // namespace ssdq
