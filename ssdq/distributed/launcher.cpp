@@ -203,7 +203,7 @@ std::string describe(const Outcome& outcome) {
     message += fmt::format("; its last line was: {}", cause.last_line);
   }
   if (!outcome.waiting.empty() && weight(cause) == 0) {
-    message += fmt::format("; {} did not end by then", list_ranks(outcome.waiting));
+    message += fmt::format("; still running: {}", list_ranks(outcome.waiting));
   }
   return message;
 }

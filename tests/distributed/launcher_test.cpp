@@ -124,7 +124,7 @@ TEST_F(Launcher, NamesTheRankThatHangs) {
   EXPECT_EQ(run("[ $RANK = 1 ] && exec sleep 100\n"
                 "echo the others did not come within 9 s '(DISTRIBUTED.TIMEOUT)' >&2; exit 1"),
             1);
-  EXPECT_THAT(err_, HasSubstr("(DISTRIBUTED.TIMEOUT); rank 1 did not end by then\n"));
+  EXPECT_THAT(err_, HasSubstr("(DISTRIBUTED.TIMEOUT); still running: rank 1\n"));
 }
 
 TEST_F(Launcher, KillsRanksThatIgnoreSigterm) {

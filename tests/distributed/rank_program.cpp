@@ -28,7 +28,7 @@ void misbehave(const std::string& how) {
 
 int run(int argc, char** argv) {
   ssdq::DistributedConfig config;
-  config.timeout = 5;
+  config.timeout = 4;
   const std::string how = argc > 1 ? argv[1] : "sum";
   const int culprit = argc > 2 ? std::atoi(argv[2]) : -1;
   const auto group = ssdq::connect(ssdq::world_from_environment(), config, torch::kCPU);
