@@ -155,7 +155,7 @@ void TrainLoader::recycle(Batch&& batch) { queue_->recycle(std::move(batch)); }
 TestLoader::TestLoader(const Dataset& dataset, const LoaderOptions& options) {
   check(options);
   cv::setNumThreads(1);
-  const int64_t count = dataset.size();
+  const int64_t count = shard_size(dataset.size(), options.rank, options.world_size);
   const int64_t batch_size = options.batch_size;
   BatchQueue::Source source;
   source.end = (count + batch_size - 1) / batch_size;
@@ -163,7 +163,7 @@ TestLoader::TestLoader(const Dataset& dataset, const LoaderOptions& options) {
     const int64_t first = batch * batch_size;
     open_batch(options, std::min(batch_size, count - first), 0, out);
     for (int64_t item = 0; item < out.size; ++item) {
-      out.indices[item] = first + item;
+      out.indices[item] = shard_index(first + item, options.rank, options.world_size);
     }
   };
   source.fill = [options, &dataset](int64_t /*batch*/, int item, Batch& out) {

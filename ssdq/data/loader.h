@@ -37,11 +37,11 @@ struct LoaderOptions {
   int num_workers = 0;  // threads that work ahead; 0: next() makes the batch
   int own_threads = 1;  // threads that next() then uses
   int prefetch = 4;     // batches ready ahead
+  int rank = 0;
+  int world_size = 1;
   // Training only.
   AugmentationConfig augmentation;
   uint64_t seed = 0;
-  int rank = 0;
-  int world_size = 1;
   int64_t num_priors = 0;  // P
   // Objects (pixels) fit for training, given the decoded size; unset: the record's own.
   std::function<std::vector<Object>(const Record&, Size2)> sanitize;
@@ -52,7 +52,8 @@ struct LoaderOptions {
 class BatchQueue;
 
 // Endless shuffled, augmented batches. Batch k depends on the data set, the options that shape it,
-// and k alone, so neither the number of workers nor a restart changes it. An image that is left
+// and k alone, so neither the number of workers nor a restart changes it; the ranks' batches k one
+// after another are batch k of one rank with world_size * batch_size images. An image that is left
 // without objects is used, all background. The data set must outlive the loader. Makes OpenCV
 // single-threaded (cv::setNumThreads(1)).
 class TrainLoader {
@@ -70,7 +71,8 @@ class TrainLoader {
   std::unique_ptr<BatchQueue> queue_;
 };
 
-// Each image once, in order, with the transform of evaluation; the last batch may be smaller.
+// Each image once, in order, with the transform of evaluation; the last batch may be smaller. Of
+// several ranks each gives its own images (shard_index), which may be none.
 class TestLoader {
  public:
   TestLoader(const Dataset& dataset, const LoaderOptions& options);

@@ -30,4 +30,10 @@ int64_t global_position(int64_t iteration, int item, int batch_size, int rank, i
   return (iteration * world_size + rank) * batch_size + item;
 }
 
+int64_t shard_size(int64_t size, int rank, int world_size) {
+  return (size - rank + world_size - 1) / world_size;
+}
+
+int64_t shard_index(int64_t item, int rank, int world_size) { return item * world_size + rank; }
+
 }  // namespace ssdq

@@ -23,7 +23,12 @@ class ShuffledSampler {
 
 // Position in that sequence of image `item` of the batch that `rank` of `world_size` takes at
 // `iteration`: the ranks' batches lie one after another, so that together they are one batch of
-// world_size * batch_size.
+// world_size * batch_size, the same for any number of ranks that share it out.
 int64_t global_position(int64_t iteration, int item, int batch_size, int rank, int world_size);
+
+// The images that `rank` of `world_size` evaluates: every world_size-th from its own number on, so
+// that each of 0..size-1 is on one rank. How many, and which one is number `item`.
+int64_t shard_size(int64_t size, int rank, int world_size);
+int64_t shard_index(int64_t item, int rank, int world_size);
 
 }  // namespace ssdq

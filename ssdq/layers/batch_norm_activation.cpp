@@ -14,6 +14,7 @@
 #include "ssdq/layers/channel_layout.h"
 #include "ssdq/layers/channel_statistics.h"
 #include "ssdq/layers/functional.h"
+#include "ssdq/layers/synchronised_batch_norm.h"
 #include "ssdq/quantization/affine_rows.h"
 #include "ssdq/quantization/rows.h"
 
@@ -29,8 +30,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // What one call does besides its tensors with gradients.
 struct Call {
   ChannelNormalization normalization;
-  bool own_statistics = false;  // they are those of x
-  float low = 0, high = 0;      // of the activation
+  double count = kInfinity;      // numbers of a channel behind them; infinite if not those of x
+  StatisticsReducerPtr reducer;  // of the ranks whose numbers they are; null: this one's
+  float low = 0, high = 0;       // of the activation
   std::optional<FakeQuantization> quantization;
 };
 
@@ -62,7 +64,8 @@ struct BackwardPass {
   ChannelNormalization normalization;
   std::vector<float> scales, shifts, means;
   AffineRow code;
-  bool has_code, own_statistics;
+  bool has_code;
+  double count;
   float low, high, slope;
   Learned learned;
 
@@ -76,7 +79,7 @@ struct BackwardPass {
         means(layout.columns(normalization.mean)),
         code(code_of(saved[kCode])),
         has_code(saved[kCode].data_ptr<float>()[8] != 0),
-        own_statistics(context->saved_data["own_statistics"].toBool()),
+        count(context->saved_data["count"].toDouble()),
         low(static_cast<float>(context->saved_data["low"].toDouble())),
         high(static_cast<float>(context->saved_data["high"].toDouble())),
         slope(static_cast<float>(context->saved_data["slope"].toDouble())),
@@ -108,7 +111,6 @@ struct BackwardPass {
 
   // With statistics of x itself: the gradient less its mean and its projection on x.
   torch::Tensor gradient(const std::array<ChannelValues, 2>& sums) const {
-    const double count = own_statistics ? layout.count() : kInfinity;
     ChannelValues slope_of, constant_of;
     for (size_t c = 0; c < sums[0].size(); ++c) {
       const double variance = normalization.deviation[c] * normalization.deviation[c];
@@ -139,7 +141,8 @@ struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
     const torch::Tensor code = saved_code(call.quantization);
     context->save_for_backward({x, step, offset, alpha, call.normalization.packed(), code});
     const FakeQuantization quantization = call.quantization.value_or(FakeQuantization());
-    context->saved_data["own_statistics"] = call.own_statistics;
+    context->saved_data["count"] = call.count;
+    context->saved_data["reducer"] = saved_reducer(call.reducer);
     context->saved_data["low"] = static_cast<double>(call.low);
     context->saved_data["high"] = static_cast<double>(call.high);
     context->saved_data["learned"] = static_cast<int64_t>(quantization.learned);
@@ -175,7 +178,12 @@ struct BatchNormActivation : torch::autograd::Function<BatchNormActivation> {
     const BackwardPass pass(context, saved, gradients[0]);
     CodeSums of_code;
     const auto sums = pass.sums(of_code);
-    const torch::Tensor gx = context->needs_input_grad(0) ? pass.gradient(sums) : Variable();
+    torch::Tensor gx;
+    if (context->needs_input_grad(0)) {
+      auto of_all = sums;
+      gather_sums(of_all, reducer_of(context->saved_data["reducer"]));
+      gx = pass.gradient(of_all);
+    }
     const torch::Tensor to_weight = torch::empty({pass.layout.channels()}),
                         to_bias = torch::empty_like(to_weight);
     for (size_t c = 0; c < sums[0].size(); ++c) {
@@ -222,7 +230,9 @@ bool has_kernel(const torch::Tensor& x, const torch::nn::BatchNorm2dImpl& bn,
 
 torch::Tensor one_after_the_other(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
                                   const ActivationOptions& options) {
-  const torch::Tensor y = activate_fresh(bn->forward(x), options.activation, options.leaky_slope);
+  const auto reducer = bn->is_training() ? batch_norm_statistics() : nullptr;
+  torch::Tensor y = reducer ? synchronised_batch_norm(x, *bn, reducer) : bn->forward(x);
+  y = activate_fresh(std::move(y), options.activation, options.leaky_slope);
   return options.quantizer ? options.quantizer->forward(y) : y;
 }
 
@@ -248,7 +258,7 @@ void show_extremes(QuantizerImpl& quantizer, const ChannelStatistics& of_x, cons
 }
 
 // With the statistics of x, which then move the running ones, or with those.
-ChannelNormalization normalize(const torch::Tensor& x, torch::nn::BatchNorm2dImpl& bn, bool own,
+ChannelNormalization normalize(torch::nn::BatchNorm2dImpl& bn, bool own,
                                const ChannelStatistics& of_x) {
   ChannelNormalization result;
   result.mean = own ? of_x.mean : channel_values(bn.running_mean);
@@ -257,8 +267,7 @@ ChannelNormalization normalize(const torch::Tensor& x, torch::nn::BatchNorm2dImp
     const auto tensor = [](const ChannelValues& values) {
       return torch::tensor(values, torch::dtype(torch::kDouble));
     };
-    update_running_statistics(bn, tensor(result.mean), tensor(variance),
-                              static_cast<double>(x.numel()) / static_cast<double>(x.size(1)));
+    update_running_statistics(bn, tensor(result.mean), tensor(variance), of_x.count);
   }
   const ChannelValues weight = channel_values(bn.weight), bias = channel_values(bn.bias);
   for (size_t c = 0; c < weight.size(); ++c) {
@@ -274,15 +283,20 @@ torch::Tensor fused(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
   Call call;
   call.low = options.activation == Activation::kLinear ? static_cast<float>(-kInfinity) : 0.F;
   call.high = options.activation == Activation::kRelu6 ? 6.F : static_cast<float>(kInfinity);
-  call.own_statistics = bn->is_training();
+  const bool own_statistics = bn->is_training();
   const bool extremes = options.quantizer && options.quantizer->wanted() == Observation::kExtremes;
   {
     const torch::NoGradGuard no_grad;
     ChannelStatistics of_x;
-    if (call.own_statistics || extremes) {
+    if (own_statistics || extremes) {
       of_x = channel_statistics(x.detach(), extremes);
     }
-    call.normalization = normalize(x, *bn, call.own_statistics, of_x);
+    if (own_statistics) {
+      call.reducer = batch_norm_statistics();
+      gather_statistics(of_x, call.reducer);
+      call.count = of_x.count;
+    }
+    call.normalization = normalize(*bn, own_statistics, of_x);
     if (extremes) {
       show_extremes(*options.quantizer, of_x, call);
     }

@@ -42,6 +42,7 @@ ChannelStatistics channel_statistics(const torch::Tensor& x, bool extremes) {
         });
   });
   ChannelStatistics result;
+  result.count = layout.count();
   for (size_t c = 0; c < pivot.size(); ++c) {
     const double shift = sums[0][c] / layout.count();
     result.mean.push_back(pivot[c] + shift);

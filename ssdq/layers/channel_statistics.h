@@ -12,6 +12,7 @@ using ChannelValues = std::vector<double>;  // by channel
 // when asked for, its extremes.
 struct ChannelStatistics {
   ChannelValues mean, variance;
+  double count = 0;  // numbers of a channel
   std::vector<float> min, max;
 };
 ChannelStatistics channel_statistics(const torch::Tensor& x, bool extremes);

@@ -7,6 +7,7 @@
 
 #include "ssdq/layers/batch_norm_activation.h"
 #include "ssdq/layers/functional.h"
+#include "ssdq/layers/synchronised_batch_norm.h"
 
 namespace ssdq {
 namespace {
@@ -16,9 +17,13 @@ torch::Tensor by_channel(const torch::Tensor& x) { return x.view({-1, 1, 1, 1});
 torch::Tensor map_of(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
 
 // Mean and biased variance of each channel of [N, C, H, W].
-std::pair<torch::Tensor, torch::Tensor> batch_statistics(const torch::Tensor& y) {
+BatchStatistics batch_statistics(const torch::Tensor& y) {
+  if (const auto reducer = batch_norm_statistics()) {
+    return synchronised_statistics(y, reducer);
+  }
   const torch::Tensor wide = y.to(torch::kFloat);
-  return {wide.mean({0, 2, 3}), wide.var({0, 2, 3}, /*unbiased=*/false)};
+  return {wide.mean({0, 2, 3}), wide.var({0, 2, 3}, /*unbiased=*/false),
+          static_cast<double>(y.numel()) / static_cast<double>(y.size(1))};
 }
 
 }  // namespace
@@ -72,10 +77,8 @@ torch::Tensor ConvBlockImpl::two_pass(const torch::Tensor& x, const torch::Tenso
     return convolve(input, effective_weight()) + map_of(shift);
   }
   const torch::Tensor unquantized = convolve(x, weight);
-  const auto [mean, variance] = batch_statistics(unquantized);
-  update_running_statistics(
-      *bn, mean.detach(), variance.detach(),
-      static_cast<double>(unquantized.numel()) / static_cast<double>(mean.numel()));
+  const auto [mean, variance, count] = batch_statistics(unquantized);
+  update_running_statistics(*bn, mean.detach(), variance.detach(), count);
   const torch::Tensor sigma = (variance + bn->options.eps()).sqrt();
   const torch::Tensor ratio = (bn->running_var + bn->options.eps()).sqrt() / sigma;
   const torch::Tensor shift = bn->bias - mean * bn->weight / sigma;

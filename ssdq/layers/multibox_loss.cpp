@@ -90,14 +90,16 @@ torch::Tensor counted_priors(const torch::Tensor& logits, const torch::Tensor& l
 
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio, ScoreFunction scores) {
+                           double neg_pos_ratio, ScoreFunction scores,
+                           std::optional<int64_t> divisor) {
   check_shapes(logits, boxes, labels, targets);
   const torch::Tensor wide = at_least_float(logits);
   const torch::Tensor classified =
       counted_priors(wide, labels, neg_pos_ratio, scores).flatten().nonzero().squeeze(1);
   const torch::Tensor located = (labels > 0).flatten().nonzero().squeeze(1);
   const int64_t num_positive = located.size(0);
-  const auto scale = 1.0 / static_cast<double>(std::max<int64_t>(num_positive, 1));
+  const auto scale =
+      1.0 / static_cast<double>(std::max<int64_t>(divisor.value_or(num_positive), 1));
 
   MultiBoxLoss loss;
   loss.num_positive = num_positive;
@@ -111,5 +113,7 @@ MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& box
       scale;
   return loss;
 }
+
+torch::Tensor count_positives(const torch::Tensor& labels) { return (labels > 0).sum(); }
 
 }  // namespace ssdq

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <torch/types.h>
 
@@ -11,7 +12,7 @@ namespace ssdq {
 struct MultiBoxLoss {
   torch::Tensor classification;  // scalar: cross entropy of positives and hard negatives
   torch::Tensor localization;    // scalar: smooth L1 of positives
-  int64_t num_positive = 0;      // priors with an object, in the whole batch
+  int64_t num_positive = 0;      // priors with an object, in this batch
 };
 
 // Loss of an SSD detector (Liu et al., ECCV 2016, section 2.2): `logits` [N, P, C] with the
@@ -19,6 +20,10 @@ struct MultiBoxLoss {
 // ceil(neg_pos_ratio * positives) background priors with the largest classification loss, -log
 // p_background, count as negatives, the first of equals. Both sums are divided by num_positive, or
 // by 1 when there is none (both losses are then 0).
+//
+// A batch that is the part of one rank is divided by `divisor` instead: the positives of all ranks'
+// parts (count_positives(), added up), or by 1 when there is none. The losses and gradients of the
+// ranks then add up to those of the whole batch.
 //
 // kSigmoid: every foreground class is a question of its own, and the classification loss of a prior
 // is the sum over the classes 1..C-1 of the binary cross entropy of that logit, with target 1 for
@@ -30,7 +35,11 @@ struct MultiBoxLoss {
 // that disagree.
 MultiBoxLoss multibox_loss(const torch::Tensor& logits, const torch::Tensor& boxes,
                            const torch::Tensor& labels, const torch::Tensor& targets,
-                           double neg_pos_ratio, ScoreFunction scores = ScoreFunction::kSoftmax);
+                           double neg_pos_ratio, ScoreFunction scores = ScoreFunction::kSoftmax,
+                           std::optional<int64_t> divisor = {});
+
+// Priors with an object: a scalar, int64, on the device of `labels` [N, P].
+torch::Tensor count_positives(const torch::Tensor& labels);
 
 // The priors whose classification counts there, [N, P] bool: those with a label, the negatives that
 // `logits` choose, and those with a NaN.

@@ -6,6 +6,7 @@
 
 #include "ssdq/quantization/options.h"
 #include "ssdq/quantization/range_quantizer.h"
+#include "ssdq/quantization/rank_statistics.h"
 
 namespace ssdq {
 namespace {
@@ -83,7 +84,8 @@ void LearnedStepQuantizerImpl::observe(const torch::Tensor& x) {
   if (observation() == Observation::kNothing) {
     return;
   }
-  const TensorMoments found = moments(x, options_.by_channel);
+  const TensorMoments found =
+      options_.is_weight ? moments(x, options_.by_channel) : batch_moments(x, options_.by_channel);
   const Codes range = codes(spec(), options_.with_offset, spec().bits);
   torch::Tensor step;
   switch (options_.start) {

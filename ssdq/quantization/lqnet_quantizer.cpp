@@ -7,6 +7,7 @@
 
 #include "ssdq/quantization/options.h"
 #include "ssdq/quantization/range_quantizer.h"
+#include "ssdq/quantization/rank_statistics.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -83,7 +84,8 @@ void LqNetQuantizerImpl::observe(const torch::Tensor& x) {
   if (has_range()) {
     return;
   }
-  const torch::Tensor rms = moments(x, is_weight_).rms.reshape({-1, 1});
+  const TensorMoments found = is_weight_ ? moments(x, true) : batch_moments(x, false);
+  const torch::Tensor rms = found.rms.reshape({-1, 1});
   const int bits = spec().bits;
   const double scale = 0.6745 * (spec().is_signed ? 1 : 2) / std::exp2(bits - 1);
   basis_.copy_(torch::where(rms > 0, rms, torch::ones_like(rms)) * scale *
@@ -106,6 +108,11 @@ torch::Tensor LqNetQuantizerImpl::quantize(const torch::Tensor& x) {
       fake_quantize_levels(x, levels.values, !is_weight_, learns ? &statistics : nullptr);
   if (learns) {
     const torch::NoGradGuard no_grad;
+    if (const auto reducer = range_statistics(); reducer && !is_weight_) {
+      const torch::Tensor both = torch::stack({statistics.hits, statistics.sums});
+      reducer->sum(both);
+      statistics = {both[0], both[1]};
+    }
     fit(levels, statistics);
   }
   return y;

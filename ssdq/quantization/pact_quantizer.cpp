@@ -7,6 +7,7 @@
 #include "ssdq/quantization/dorefa_quantizer.h"
 #include "ssdq/quantization/options.h"
 #include "ssdq/quantization/range_quantizer.h"
+#include "ssdq/quantization/rank_statistics.h"
 
 namespace ssdq {
 namespace {
@@ -48,7 +49,8 @@ void PactActivationQuantizerImpl::observe(const torch::Tensor& x) {
     return;
   }
   const TensorMoments found = moments(x, false);
-  const torch::Tensor largest = torch::maximum(-found.min, found.max);
+  const auto [min, max] = batch_extremes(found.min, found.max);
+  const torch::Tensor largest = torch::maximum(-min, max);
   alpha_.lerp_(torch::where(largest > 0, largest, torch::ones_like(largest)), weight);
 }
 
@@ -71,7 +73,7 @@ std::optional<FakeQuantization> PactActivationQuantizerImpl::affine(
   result.code = code();
   result.learned = Learned::kClip;
   result.alpha = alpha_;
-  result.decay = options_.decay;
+  result.decay = options_.decay / ranks_of_batch();
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/quantization/options.h"
+#include "ssdq/quantization/rank_statistics.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -110,8 +111,9 @@ void RangeActivationQuantizerImpl::observe(const torch::Tensor& x) {
 
 void RangeActivationQuantizerImpl::follow(const torch::Tensor& min, const torch::Tensor& max) {
   const double weight = has_range() ? options_.momentum : 1.0;
-  min_.lerp_(min, weight);
-  max_.lerp_(max, weight);
+  const auto [low, high] = batch_extremes(min, max);
+  min_.lerp_(low, weight);
+  max_.lerp_(high, weight);
   count_observation();
 }
 

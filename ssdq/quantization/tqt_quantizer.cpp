@@ -6,6 +6,7 @@
 
 #include "ssdq/quantization/options.h"
 #include "ssdq/quantization/range_quantizer.h"
+#include "ssdq/quantization/rank_statistics.h"
 
 namespace ssdq {
 namespace {
@@ -44,7 +45,11 @@ void TqtQuantizerImpl::observe(const torch::Tensor& x) {
     return;
   }
   const TensorMoments found = moments(x, false);
-  torch::Tensor t = options_.is_weight ? 3 * found.rms : torch::maximum(-found.min, found.max);
+  torch::Tensor t = 3 * found.rms;
+  if (!options_.is_weight) {
+    const auto [min, max] = batch_extremes(found.min, found.max);
+    t = torch::maximum(-min, max);
+  }
   t = torch::where(t > 0, t, torch::ones_like(t));
   const torch::Tensor so_far = torch::exp2(log2_t_);
   log2_t_.copy_(torch::log2(so_far.lerp(t, count_observation())));
