@@ -65,7 +65,7 @@ struct BackwardPass {
   std::vector<float> scales, shifts, means;
   AffineRow code;
   bool has_code;
-  double count;
+  double population;
   float low, high, slope;
   Learned learned;
 
@@ -79,7 +79,7 @@ struct BackwardPass {
         means(layout.columns(normalization.mean)),
         code(code_of(saved[kCode])),
         has_code(saved[kCode].data_ptr<float>()[8] != 0),
-        count(context->saved_data["count"].toDouble()),
+        population(context->saved_data["count"].toDouble()),
         low(static_cast<float>(context->saved_data["low"].toDouble())),
         high(static_cast<float>(context->saved_data["high"].toDouble())),
         slope(static_cast<float>(context->saved_data["slope"].toDouble())),
@@ -114,8 +114,8 @@ struct BackwardPass {
     ChannelValues slope_of, constant_of;
     for (size_t c = 0; c < sums[0].size(); ++c) {
       const double variance = normalization.deviation[c] * normalization.deviation[c];
-      slope_of.push_back(-normalization.scale[c] * sums[1][c] / (variance * count));
-      constant_of.push_back(-normalization.scale[c] * sums[0][c] / count);
+      slope_of.push_back(-normalization.scale[c] * sums[1][c] / (variance * population));
+      constant_of.push_back(-normalization.scale[c] * sums[0][c] / population);
     }
     const std::vector<float> slopes = layout.columns(slope_of),
                              constants = layout.columns(constant_of);

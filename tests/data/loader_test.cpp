@@ -97,6 +97,52 @@ TEST_F(Loader, TestLoaderGivesEachImageOnceInOrder) {
   EXPECT_FALSE(loader.next());
 }
 
+// In augmentation too, over the edges of epochs, and after a restart with other ranks.
+TEST_F(Loader, RanksTogetherMakeTheBatchesOfOneRank) {
+  options_.batch_size = 6;
+  const auto whole = load(0, 0, 4);
+  for (const int ranks : {2, 3, 6}) {
+    options_.batch_size = 6 / ranks;
+    options_.world_size = ranks;
+    for (const int64_t start : {0, 2}) {
+      std::vector<std::vector<Batch>> parts;
+      for (options_.rank = 0; options_.rank < ranks; ++options_.rank) {
+        parts.push_back(load(2, start, static_cast<int>(4 - start)));
+      }
+      for (int64_t i = start; i < 4; ++i) {
+        Batch together;
+        for (const auto& part : parts) {
+          const Batch& batch = part[i - start];
+          const auto append = [](auto& to, const auto& from) {
+            to.insert(to.end(), from.begin(), from.end());
+          };
+          append(together.indices, batch.indices);
+          append(together.images, batch.images);
+          append(together.labels, batch.labels);
+        }
+        EXPECT_EQ(together.indices, whole[i].indices);
+        EXPECT_EQ(together.images, whole[i].images);
+        EXPECT_EQ(together.labels, whole[i].labels);
+      }
+    }
+  }
+}
+
+TEST_F(Loader, TestLoadersOfRanksShareTheImagesOut) {
+  for (const int ranks : {2, 3, 9}) {
+    options_.world_size = ranks;
+    std::vector<int64_t> all;
+    for (options_.rank = 0; options_.rank < ranks; ++options_.rank) {
+      TestLoader loader(*this, options_);
+      while (const auto batch = loader.next()) {
+        EXPECT_EQ(batch->original_sizes[0].height, 60 + batch->indices[0]);
+        all.insert(all.end(), batch->indices.begin(), batch->indices.end());
+      }
+    }
+    EXPECT_THAT(all, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6));
+  }
+}
+
 TEST_F(Loader, ErrorsReachTheCallerWithTheImageNamed) {
   std::filesystem::remove(path(4));
   for (const int workers : {0, 3}) {

@@ -47,5 +47,36 @@ TEST(GlobalPosition, RanksTogetherTakeEveryPositionOnce) {
   EXPECT_EQ(*seen.rbegin(), 59);
 }
 
+TEST(GlobalPosition, AGlobalBatchIsTheSameForAnyNumberOfRanks) {
+  constexpr int kBatch = 24;
+  for (const int ranks : {1, 2, 3, 4, 8, 24}) {
+    for (const int64_t iteration : {int64_t{0}, int64_t{1}, int64_t{1} << 40}) {
+      int64_t expected = iteration * kBatch;
+      for (int rank = 0; rank < ranks; ++rank) {
+        for (int item = 0; item < kBatch / ranks; ++item) {
+          EXPECT_EQ(global_position(iteration, item, kBatch / ranks, rank, ranks), expected++);
+        }
+      }
+    }
+  }
+}
+
+TEST(Shards, HoldEachImageOnceAndDifferByOneAtMost) {
+  for (const int64_t size : {0, 1, 2, 7, 12, 101}) {
+    for (const int ranks : {1, 2, 3, 5, 12, 64}) {
+      std::vector<int> times(static_cast<size_t>(size));
+      for (int rank = 0; rank < ranks; ++rank) {
+        const int64_t own = shard_size(size, rank, ranks);
+        EXPECT_GE(own, size / ranks);
+        EXPECT_LE(own, size / ranks + 1);
+        for (int64_t item = 0; item < own; ++item) {
+          ++times.at(static_cast<size_t>(shard_index(item, rank, ranks)));
+        }
+      }
+      EXPECT_EQ(times, std::vector<int>(times.size(), 1)) << size << " images, " << ranks;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ssdq

@@ -61,8 +61,8 @@ Images make_images(int64_t count, int64_t priors, torch::ScalarType dtype) {
   torch::manual_seed(23);
   Images images;
   images.pixels = torch::randn({count, 3, 12, 16}).to(dtype) + 0.3;
-  images.labels = (torch::rand({count, priors}) < 0.1).to(torch::kLong) *
-                  torch::randint(1, 3, {count, priors});
+  images.labels =
+      (torch::rand({count, priors}) < 0.1).to(torch::kLong) * torch::randint(1, 3, {count, priors});
   images.labels[0].zero_();
   images.labels[1].zero_();
   images.locations = torch::randn({count, priors, 4}).to(dtype);
@@ -97,9 +97,8 @@ torch::optim::SGD optimizer_of(const Detector& detector) {
 
 torch::Tensor loss_of(Detector& detector, const Images& images, std::optional<int64_t> divisor) {
   const DetectorOutput output = detector->forward(images.pixels);
-  const MultiBoxLoss loss =
-      multibox_loss(output.class_logits, output.box_regression, images.labels, images.locations, 3,
-                    ScoreFunction::kSoftmax, divisor);
+  const MultiBoxLoss loss = multibox_loss(output.class_logits, output.box_regression, images.labels,
+                                          images.locations, 3, ScoreFunction::kSoftmax, divisor);
   return loss.classification + loss.localization;
 }
 
@@ -161,8 +160,8 @@ std::vector<Outcome> train_ranks(const Setting& setting, const Images& images, i
   const int64_t each = images.pixels.size(0) / ranks;
   testing::run_ranks(ranks, [&](const auto& group, const auto& of_statistics) {
     const auto rank = static_cast<size_t>(group->rank());
-    outcomes[rank] = train_rank(detectors[rank], images.part(group->rank() * each, each), group,
-                                of_statistics);
+    outcomes[rank] =
+        train_rank(detectors[rank], images.part(group->rank() * each, each), group, of_statistics);
   });
   return outcomes;
 }
@@ -182,8 +181,7 @@ class EqualMathematics : public ::testing::TestWithParam<Setting> {};
 
 TEST_P(EqualMathematics, OfOneRankWithAllImages) {
   const Setting& setting = GetParam();
-  const Images images =
-      make_images(8, make_detector(setting)->num_priors(), setting.dtype);
+  const Images images = make_images(8, make_detector(setting)->num_priors(), setting.dtype);
   const Outcome alone = train_alone(setting, images);
   for (const int ranks : {2, 4}) {
     SCOPED_TRACE(ranks);

@@ -12,8 +12,8 @@
 namespace ssdq {
 namespace {
 
-using testing::run_ranks;
 using ::testing::HasSubstr;
+using testing::run_ranks;
 
 // Parameters of several shapes and two types.
 GradientReducer::NamedParameters make_parameters() {
@@ -30,10 +30,10 @@ GradientReducer::NamedParameters make_parameters() {
 // What a rank's loss gives parameter i as its gradient.
 torch::Tensor gradient_of(size_t i, int rank, const torch::Tensor& like) {
   return torch::linspace(-1, 1, like.numel(), torch::kDouble)
-             .mul(std::sin(static_cast<double>(i) + 1.7 * rank))
-             .add(0.37 * (rank + 1))
-             .view(like.sizes())
-             .to(like.scalar_type());
+      .mul(std::sin(static_cast<double>(i) + 1.7 * rank))
+      .add(0.37 * (rank + 1))
+      .view(like.sizes())
+      .to(like.scalar_type());
 }
 
 using Order = std::vector<size_t>;  // the parameters that the loss depends on
@@ -84,7 +84,9 @@ TEST(GradientReducer, TakesWhatOneRankDoesNotUseAsZeroAndLeavesAloneWhatNoneDoes
         p.mutable_grad() = torch::Tensor();
       }
       backward(parameters, group->rank(),
-               all ? kAll : group->rank() == 0 ? Order{0, 2, 3} : Order{2, 5});
+               all                  ? kAll
+               : group->rank() == 0 ? Order{0, 2, 3}
+                                    : Order{2, 5});
       reducer.finish();
     }
     for (const size_t i : {size_t{1}, size_t{4}}) {
@@ -94,8 +96,7 @@ TEST(GradientReducer, TakesWhatOneRankDoesNotUseAsZeroAndLeavesAloneWhatNoneDoes
       const torch::Tensor& p = parameters[i].second;
       EXPECT_TRUE(torch::equal(p.grad(), gradient_of(i, 0, p)));
     }
-    EXPECT_TRUE(torch::equal(parameters[5].second.grad(),
-                             gradient_of(5, 1, parameters[5].second)));
+    EXPECT_TRUE(torch::equal(parameters[5].second.grad(), gradient_of(5, 1, parameters[5].second)));
   });
 }
 

@@ -13,16 +13,16 @@
 namespace ssdq {
 namespace {
 
-using testing::run_ranks;
 using ::testing::HasSubstr;
+using testing::run_ranks;
 
 struct ModuleOfTypesImpl : torch::nn::Module {
   ModuleOfTypesImpl(int rank, int64_t width) {
     a = register_parameter("a", torch::full({3, width}, 1.5 + rank));
     b = register_buffer("b", torch::full({}, 7 + rank, torch::kLong));
     c = register_buffer("c", torch::full({5}, rank == 0, torch::kBool));
-    d = register_buffer("d", torch::full({2, 3}, 0.1 + rank, torch::kDouble)
-                                 .t());  // not contiguous
+    d = register_buffer("d",
+                        torch::full({2, 3}, 0.1 + rank, torch::kDouble).t());  // not contiguous
     e = register_parameter("e", torch::full({0}, 1.0));
   }
   torch::Tensor a, b, c, d, e;
@@ -81,10 +81,9 @@ TEST(GroupStatistics, MomentsAreThoseOfTheRanksTensorsInOne) {
     const TensorMoments found = batch_moments(parts[static_cast<size_t>(group->rank())], false);
     EXPECT_TRUE(torch::equal(found.min, expected.min));
     EXPECT_TRUE(torch::equal(found.max, expected.max));
-    for (const auto& [a, b] : {std::pair{found.mean, expected.mean},
-                               std::pair{found.mean_abs, expected.mean_abs},
-                               std::pair{found.rms, expected.rms},
-                               std::pair{found.deviation, expected.deviation}}) {
+    for (const auto& [a, b] :
+         {std::pair{found.mean, expected.mean}, std::pair{found.mean_abs, expected.mean_abs},
+          std::pair{found.rms, expected.rms}, std::pair{found.deviation, expected.deviation}}) {
       EXPECT_NEAR(a.item<double>(), b.item<double>(), 1e-6 * b.item<double>());
     }
   });

@@ -37,8 +37,8 @@ class Meeting {
       call.texts.resize(static_cast<size_t>(size_));
     }
     if (call.what != what) {
-      failure_ = fmt::format("call {} is {} on rank {} and {} elsewhere", number, what, rank,
-                             call.what);
+      failure_ =
+          fmt::format("call {} is {} on rank {} and {} elsewhere", number, what, rank, call.what);
     }
     call.tensors[static_cast<size_t>(rank)] = std::move(tensor);
     call.texts[static_cast<size_t>(rank)] = bytes;
@@ -51,9 +51,8 @@ class Meeting {
 
   std::vector<std::string> wait(int64_t number) {
     std::unique_lock<std::mutex> lock(mutex_);
-    const bool came = changed_.wait_for(lock, std::chrono::seconds(60), [&] {
-      return !failure_.empty() || calls_[number].done;
-    });
+    const bool came = changed_.wait_for(lock, std::chrono::seconds(60),
+                                        [&] { return !failure_.empty() || calls_[number].done; });
     SSDQ_CHECK(came, "call {} ({}) was made by {} of {} ranks", number, calls_[number].what,
                calls_[number].arrived, size_);
     if (!calls_[number].done) {

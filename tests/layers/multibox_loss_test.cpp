@@ -163,6 +163,35 @@ TEST_F(MultiBoxLossTest, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
+// With a part that has no positives.
+TEST_F(MultiBoxLossTest, PartsOfABatchAddUpToIt) {
+  Inputs inputs = make_inputs(6, 30, 4, 0.2);
+  inputs.labels.narrow(0, 0, 2).zero_();
+  inputs.logits.requires_grad_();
+  inputs.boxes.requires_grad_();
+  const auto gradients = [&](const std::vector<torch::Tensor>& losses) {
+    return torch::autograd::grad(losses, {inputs.logits, inputs.boxes});
+  };
+  const MultiBoxLoss whole = inputs.loss();
+  EXPECT_EQ(count_positives(inputs.labels).item<int64_t>(), whole.num_positive);
+  torch::Tensor classification = torch::zeros({}), localization = torch::zeros({});
+  for (int64_t first = 0; first < 6; first += 2) {
+    const auto part = [&](const torch::Tensor& of) { return of.narrow(0, first, 2); };
+    const MultiBoxLoss loss =
+        multibox_loss(part(inputs.logits), part(inputs.boxes), part(inputs.labels),
+                      part(inputs.targets), 3, ScoreFunction::kSoftmax, whole.num_positive);
+    classification = classification + loss.classification;
+    localization = localization + loss.localization;
+  }
+  EXPECT_TRUE(torch::allclose(classification, whole.classification));
+  EXPECT_TRUE(torch::allclose(localization, whole.localization));
+  const auto expected = gradients({whole.classification, whole.localization});
+  const auto found = gradients({classification, localization});
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(torch::allclose(found[i], expected[i], 1e-5, 1e-7));
+  }
+}
+
 TEST_F(MultiBoxLossTest, SigmoidScoresGiveTheBackgroundLogitNoGradient) {
   Inputs inputs = make_inputs(2, 20, 4, 0.2);
   inputs.logits.requires_grad_();
