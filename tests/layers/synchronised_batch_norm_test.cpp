@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Setting{"Operators", torch::kFloat, false, 0, 1e-5},
                       Setting{"OperatorsFarFromZero", torch::kFloat, false, 1000, 1e-3},
                       Setting{"Double", torch::kDouble, false, 0, 1e-11}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 // A bfloat16 result has 8 bits, and its ReLU may pass a gradient where that of double does not.
 TEST(SynchronisedBatchNormInBfloat16, FollowsTheFloatOne) {
