@@ -38,6 +38,7 @@ BatchStatistics gathered(const torch::Tensor& of_rank, const torch::Tensor& vari
   return {of_all, (sums[2] / sums[0] - of_all.square()).clamp_min(0), sums[0][0].item<double>()};
 }
 
+// In double.
 BatchStatistics statistics_of(const torch::Tensor& wide, StatisticsReducer& reducer) {
   SSDQ_CHECK(wide.dim() == 4 && wide.numel() > 0,
              "synchronised batch norm got a tensor of {} dimensions and {} numbers; expected [N, "
@@ -45,10 +46,7 @@ BatchStatistics statistics_of(const torch::Tensor& wide, StatisticsReducer& redu
              wide.dim(), wide.numel());
   const auto [variance, mean] = torch::var_mean(wide, {0, 2, 3}, /*unbiased=*/false);
   const auto count = static_cast<double>(wide.numel() / wide.size(1));
-  BatchStatistics result = gathered(mean, variance, count, reducer);
-  result.mean = result.mean.to(wide.scalar_type());
-  result.variance = result.variance.to(wide.scalar_type());
-  return result;
+  return gathered(mean, variance, count, reducer);
 }
 
 // Sums over ranks of two tensors [C].
@@ -62,13 +60,15 @@ std::pair<torch::Tensor, torch::Tensor> summed(const torch::Tensor& a, const tor
 struct Statistics : Function<Statistics> {
   static variable_list forward(AutogradContext* context, const torch::Tensor& x,
                                const StatisticsReducerPtr& reducer) {
-    const BatchStatistics found = statistics_of(widened(x), *reducer);
-    context->save_for_backward({x, found.mean});
+    const torch::Tensor wide = widened(x);
+    const BatchStatistics found = statistics_of(wide, *reducer);
+    const torch::Tensor mean = found.mean.to(wide.scalar_type());
+    context->save_for_backward({x, mean});
     context->saved_data["count"] = found.count;
     context->saved_data["reducer"] = saved_reducer(reducer);
     const torch::Tensor count = torch::scalar_tensor(found.count, torch::kDouble);
     context->mark_non_differentiable({count});
-    return {found.mean, found.variance, count};
+    return {mean, found.variance.to(wide.scalar_type()), count};
   }
 
   // What all ranks' losses say about the common statistics goes to every pixel.
@@ -96,15 +96,15 @@ struct NormOfAllRanks : Function<NormOfAllRanks> {
                                const torch::Tensor& weight, const torch::Tensor& bias,
                                const BatchStatistics& statistics, double eps,
                                const StatisticsReducerPtr& reducer) {
-    context->save_for_backward({x, weight, statistics.mean, statistics.variance});
+    const torch::Tensor wide = widened(x);
+    const auto type = wide.scalar_type();
+    const torch::Tensor mean = statistics.mean.to(type), variance = statistics.variance.to(type);
+    context->save_for_backward({x, weight, mean, variance});
     context->saved_data["count"] = statistics.count;
     context->saved_data["eps"] = eps;
     context->saved_data["reducer"] = saved_reducer(reducer);
-    const torch::Tensor wide = widened(x);
-    const auto type = wide.scalar_type();
-    return torch::batch_norm(wide, weight.to(type), bias.to(type), statistics.mean,
-                             statistics.variance, /*training=*/false, 0, eps,
-                             /*cudnn_enabled=*/false)
+    return torch::batch_norm(wide, weight.to(type), bias.to(type), mean, variance,
+                             /*training=*/false, 0, eps, /*cudnn_enabled=*/false)
         .to(x.scalar_type());
   }
 

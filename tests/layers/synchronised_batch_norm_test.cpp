@@ -41,6 +41,15 @@ torch::nn::BatchNorm2d make_batch_norm(torch::ScalarType type) {
   return bn;
 }
 
+// Of each rank; threads share LibTorch's generator, so they must not draw.
+std::vector<torch::nn::BatchNorm2d> make_batch_norms(torch::ScalarType type) {
+  std::vector<torch::nn::BatchNorm2d> norms;
+  for (size_t i = 0; i < kShapes.size(); ++i) {
+    norms.push_back(make_batch_norm(type));
+  }
+  return norms;
+}
+
 // Every number of all ranks as one row of pixels [1, C, 1, pixels].
 torch::Tensor pixels_of(const torch::Tensor& x) {
   return x.to(torch::kDouble).permute({1, 0, 2, 3}).reshape({1, kChannels, 1, -1});
@@ -86,11 +95,7 @@ class SynchronisedBatchNorm : public ::testing::TestWithParam<Setting> {};
 TEST_P(SynchronisedBatchNorm, EqualsBatchNormOfTheRanksImagesInOne) {
   const Setting& setting = GetParam();
   std::vector<Part> parts = make_parts(setting);
-  std::vector<torch::nn::BatchNorm2d> norms;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    norms.push_back(
-        make_batch_norm(setting.type == torch::kDouble ? torch::kDouble : torch::kFloat));
-  }
+  auto norms = make_batch_norms(setting.type == torch::kDouble ? torch::kDouble : torch::kFloat);
   testing::run_ranks(static_cast<int>(parts.size()), [&](const auto& group, const auto&) {
     const auto rank = static_cast<size_t>(group->rank());
     {
@@ -137,9 +142,10 @@ TEST(SynchronisedBatchNormInBfloat16, FollowsTheFloatOne) {
   std::vector<std::vector<Part>> of_type;
   for (const Setting& one : {setting, wide}) {
     std::vector<Part> parts = make_parts(one);
+    auto norms = make_batch_norms(torch::kFloat);
     testing::run_ranks(static_cast<int>(parts.size()), [&](const auto& group, const auto&) {
       Part& part = parts[static_cast<size_t>(group->rank())];
-      auto bn = make_batch_norm(torch::kFloat);
+      auto& bn = norms[static_cast<size_t>(group->rank())];
       const StatisticsScope scope(statistics_over(group), true);
       part.y = batch_norm_activation(part.x, bn, {Activation::kLinear, 0.1, nullptr});
       EXPECT_EQ(part.y.scalar_type(), one.type);
