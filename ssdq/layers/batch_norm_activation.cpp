@@ -267,7 +267,7 @@ ChannelNormalization normalize(torch::nn::BatchNorm2dImpl& bn, bool own,
     const auto tensor = [](const ChannelValues& values) {
       return torch::tensor(values, torch::dtype(torch::kDouble));
     };
-    update_running_statistics(bn, tensor(result.mean), tensor(variance), of_x.count);
+    update_running_statistics(bn, tensor(result.mean), tensor(variance), tensor({of_x.count})[0]);
   }
   const ChannelValues weight = channel_values(bn.weight), bias = channel_values(bn.bias);
   for (size_t c = 0; c < weight.size(); ++c) {
@@ -323,14 +323,15 @@ torch::Tensor fused(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
 }  // namespace
 
 void update_running_statistics(torch::nn::BatchNorm2dImpl& bn, const torch::Tensor& mean,
-                               const torch::Tensor& variance, double count) {
+                               const torch::Tensor& variance, const torch::Tensor& count) {
   const torch::NoGradGuard no_grad;
   bn.num_batches_tracked.add_(1);
-  const double newest = bn.options.momentum().value_or(
-      1 / static_cast<double>(bn.num_batches_tracked.item<int64_t>()));
+  const auto momentum = bn.options.momentum();
+  const double newest =
+      momentum ? *momentum : 1 / static_cast<double>(bn.num_batches_tracked.item<int64_t>());
   const auto type = bn.running_mean.scalar_type();
   bn.running_mean.lerp_(mean.to(type), newest);
-  bn.running_var.lerp_((variance * (count / std::max(count - 1, 1.0))).to(type), newest);
+  bn.running_var.lerp_((variance * (count / (count - 1).clamp_min(1))).to(type), newest);
 }
 
 torch::Tensor batch_norm_activation(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,

@@ -25,8 +25,9 @@ struct ActivationOptions {
 torch::Tensor batch_norm_activation(const torch::Tensor& x, torch::nn::BatchNorm2d& bn,
                                     const ActivationOptions& options);
 
-// Puts a batch's mean and biased variance, each [C] of `count` numbers, into the running ones.
+// Puts a batch's mean and biased variance, each [C] of `count` (a scalar) numbers, into the running
+// ones.
 void update_running_statistics(torch::nn::BatchNorm2dImpl& bn, const torch::Tensor& mean,
-                               const torch::Tensor& variance, double count);
+                               const torch::Tensor& variance, const torch::Tensor& count);
 
 }  // namespace ssdq

@@ -23,7 +23,7 @@ BatchStatistics batch_statistics(const torch::Tensor& y) {
   }
   const torch::Tensor wide = y.to(torch::kFloat);
   return {wide.mean({0, 2, 3}), wide.var({0, 2, 3}, /*unbiased=*/false),
-          static_cast<double>(y.numel()) / static_cast<double>(y.size(1))};
+          torch::scalar_tensor(y.numel() / y.size(1), torch::kDouble)};
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ BatchStatistics gathered(const torch::Tensor& of_rank, const torch::Tensor& vari
   const torch::Tensor sums = torch::stack({torch::ones_like(mean), mean, squares}) * count;
   reducer.sum(sums);
   const torch::Tensor of_all = sums[1] / sums[0];
-  return {of_all, (sums[2] / sums[0] - of_all.square()).clamp_min(0), sums[0][0].item<double>()};
+  return {of_all, (sums[2] / sums[0] - of_all.square()).clamp_min(0), sums[0][0].clone()};
 }
 
 // In double.
@@ -63,25 +63,22 @@ struct Statistics : Function<Statistics> {
     const torch::Tensor wide = widened(x);
     const BatchStatistics found = statistics_of(wide, *reducer);
     const torch::Tensor mean = found.mean.to(wide.scalar_type());
-    context->save_for_backward({x, mean});
-    context->saved_data["count"] = found.count;
+    context->save_for_backward({x, mean, found.count});
     context->saved_data["reducer"] = saved_reducer(reducer);
-    const torch::Tensor count = torch::scalar_tensor(found.count, torch::kDouble);
-    context->mark_non_differentiable({count});
-    return {mean, found.variance.to(wide.scalar_type()), count};
+    context->mark_non_differentiable({found.count});
+    return {mean, found.variance.to(wide.scalar_type()), found.count};
   }
 
   // What all ranks' losses say about the common statistics goes to every pixel.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &x = saved[0], &mean = saved[1];
+    const torch::Tensor &x = saved[0], &mean = saved[1], &count = saved[2];
     const auto or_zero = [&](const torch::Tensor& g) {
       return g.defined() ? g : torch::zeros_like(mean);
     };
     const auto reducer = reducer_of(context->saved_data["reducer"]);
     const auto [to_mean, to_variance] =
         summed(or_zero(gradients[0]), or_zero(gradients[1]), *reducer);
-    const double count = context->saved_data["count"].toDouble();
     const torch::Tensor slope = 2 * to_variance / count;
     const torch::Tensor constant = to_mean / count - slope * mean;
     const torch::Tensor gx = (widened(x) * map_of(slope)).add_(map_of(constant));
@@ -99,8 +96,7 @@ struct NormOfAllRanks : Function<NormOfAllRanks> {
     const torch::Tensor wide = widened(x);
     const auto type = wide.scalar_type();
     const torch::Tensor mean = statistics.mean.to(type), variance = statistics.variance.to(type);
-    context->save_for_backward({x, weight, mean, variance});
-    context->saved_data["count"] = statistics.count;
+    context->save_for_backward({x, weight, mean, variance, statistics.count});
     context->saved_data["eps"] = eps;
     context->saved_data["reducer"] = saved_reducer(reducer);
     return torch::batch_norm(wide, weight.to(type), bias.to(type), mean, variance,
@@ -110,7 +106,7 @@ struct NormOfAllRanks : Function<NormOfAllRanks> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const torch::Tensor &x = saved[0], &mean = saved[2], &variance = saved[3];
+    const torch::Tensor &x = saved[0], &mean = saved[2], &variance = saved[3], &count = saved[4];
     const torch::Tensor wide = widened(x);
     const auto type = wide.scalar_type();
     const double eps = context->saved_data["eps"].toDouble();
@@ -121,7 +117,7 @@ struct NormOfAllRanks : Function<NormOfAllRanks> {
                                           /*train=*/false, eps, {true, true, true});
     const auto reducer = reducer_of(context->saved_data["reducer"]);
     const auto [total, along] = summed(to_bias, to_weight / inverse, *reducer);
-    const torch::Tensor unit = weight * inverse / context->saved_data["count"].toDouble();
+    const torch::Tensor unit = weight * inverse / count;
     const torch::Tensor slope = unit * inverse.square() * along;
     gx.sub_(wide * map_of(slope)).add_(map_of(slope * mean - unit * total));
     const auto own = saved[1].scalar_type();
@@ -159,7 +155,7 @@ void gather_statistics(ChannelStatistics& statistics, const StatisticsReducerPtr
   };
   statistics.mean = values(found.mean);
   statistics.variance = values(found.variance);
-  statistics.count = found.count;
+  statistics.count = found.count.item<double>();
 }
 
 void gather_sums(std::array<ChannelValues, 2>& sums, const StatisticsReducerPtr& reducer) {
@@ -179,7 +175,7 @@ void gather_sums(std::array<ChannelValues, 2>& sums, const StatisticsReducerPtr&
 BatchStatistics synchronised_statistics(const torch::Tensor& x,
                                         const StatisticsReducerPtr& reducer) {
   const variable_list found = Statistics::apply(x, reducer);
-  return {found[0], found[1], found[2].item<double>()};
+  return {found[0], found[1], found[2]};
 }
 
 torch::Tensor synchronised_batch_norm(const torch::Tensor& x, torch::nn::BatchNorm2dImpl& bn,

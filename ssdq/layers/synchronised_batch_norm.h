@@ -25,7 +25,7 @@ void gather_sums(std::array<ChannelValues, 2>& sums, const StatisticsReducerPtr&
 // gradients, and the numbers of a channel.
 struct BatchStatistics {
   torch::Tensor mean, variance;
-  double count = 0;
+  torch::Tensor count;  // scalar, double; on a GPU it stays there
 };
 BatchStatistics synchronised_statistics(const torch::Tensor& x,
                                         const StatisticsReducerPtr& reducer);

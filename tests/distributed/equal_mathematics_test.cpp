@@ -202,7 +202,7 @@ TEST_P(EqualMathematics, OfOneRankWithAllImages) {
 }
 
 // A number on the edge between two codes may fall on the other side after rounding.
-constexpr double kOfCodes = 2e-3;
+constexpr double kOfCodes = 1e-3;
 
 INSTANTIATE_TEST_SUITE_P(
     Settings, EqualMathematics,
