@@ -1,10 +1,13 @@
+#include <filesystem>
 #include <iostream>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <boost/program_options.hpp>
 
 #include "arguments.h"
+#include "launch_arguments.h"
 #include "ssdq/config/reader.h"
 #include "ssdq/config/writer.h"
 #include "ssdq/engine/launch.h"
@@ -32,7 +35,13 @@ po::options_description describe() {
   add("print-config", "print the resolved configuration and leave");
   add("print-quantization", "print how each layer is quantized, and why not, and leave");
   add("dry-run", "build everything, run one step, write nothing");
+  add_launch_options(options);
   return options;
+}
+
+// Whether there is something to go on from after a failure.
+bool has_checkpoint(const std::string& folder) {
+  return std::filesystem::exists(std::filesystem::path(folder) / "last_checkpoint.txt");
 }
 
 int run(int argc, char** argv) {
@@ -46,6 +55,13 @@ int run(int argc, char** argv) {
   if (given.count("print-config") != 0) {
     std::cout << ssdq::to_yaml(loaded.config);
     return ssdq::kExitOk;
+  }
+  if (const auto launch = read_launch_options(given)) {
+    const auto resume = [&]() -> std::vector<std::string> {
+      const bool there = has_checkpoint(loaded.config.output_dir) && given.count("resume") == 0;
+      return there ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
+    };
+    return ssdq::launch(*launch, without_launch_options(argc, argv), resume);
   }
   ssdq::TrainOptions train;
   train.resume = given.count("resume") != 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "ssdq/distributed/backends.h"
 #include "ssdq/distributed/rendezvous.h"
@@ -230,9 +231,17 @@ class C10dGroup : public ProcessGroup {
 
 std::shared_ptr<ProcessGroup> connect(const World& world, const DistributedConfig& config,
                                       torch::Device device) {
+  return connect_groups(world, config, device, 1).front();
+}
+
+std::vector<std::shared_ptr<ProcessGroup>> connect_groups(const World& world,
+                                                          const DistributedConfig& config,
+                                                          torch::Device device, int count) {
   const auto name = choose_backend(config.backend, device);
+  std::vector<std::shared_ptr<ProcessGroup>> groups;
   if (world.size == 1 && name != "nccl") {
-    return std::make_shared<SingleGroup>();
+    groups.assign(static_cast<size_t>(count), std::make_shared<SingleGroup>());
+    return groups;
   }
   auto members = std::make_shared<Members>();
   members->world = world;
@@ -248,11 +257,16 @@ std::shared_ptr<ProcessGroup> connect(const World& world, const DistributedConfi
   if (device.is_cuda() && !device.has_index()) {
     device = torch::Device(device.type(), static_cast<c10::DeviceIndex>(world.local_rank));
   }
-  auto backend = members->guard(
-      "connecting", [&] { return make_backend(name, world, store, config.timeout, device); });
-  auto group = std::make_shared<C10dGroup>(members, backend, name == "nccl", device);
-  group->barrier();  // rank 0 must not leave before all have read from its store
-  return group;
+  for (int i = 0; i < count; ++i) {
+    const auto own = c10::make_intrusive<c10d::PrefixStore>("group" + std::to_string(i), store);
+    auto backend = members->guard(
+        "connecting", [&] { return make_backend(name, world, own, config.timeout, device); });
+    groups.push_back(std::make_shared<C10dGroup>(members, backend, name == "nccl", device));
+  }
+  for (const auto& group : groups) {
+    group->barrier();  // rank 0 must not leave before all have read from its store
+  }
+  return groups;
 }
 
 }  // namespace ssdq

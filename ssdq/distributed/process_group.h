@@ -47,4 +47,9 @@ class ProcessGroup {
 std::shared_ptr<ProcessGroup> connect(const World& world, const DistributedConfig& config,
                                       torch::Device device);
 
+// Several groups of the same ranks, whose calls know nothing of each other.
+std::vector<std::shared_ptr<ProcessGroup>> connect_groups(const World& world,
+                                                          const DistributedConfig& config,
+                                                          torch::Device device, int count);
+
 }  // namespace ssdq

@@ -15,11 +15,15 @@ namespace ssdq {
 namespace {
 
 // Shows the detector `count` batches of a loader of its own, so that the order of training is not
-// touched.
+// touched: on every rank those of all ranks.
 void show_batches(DetectorImpl& detector, const Experiment& experiment, const Dataset& dataset,
                   int64_t first, int count) {
   const torch::NoGradGuard no_grad;
-  TrainLoader loader(dataset, train_loader_options(experiment), first);
+  LoaderOptions options = train_loader_options(experiment);
+  options.batch_size *= options.world_size;
+  options.rank = 0;
+  options.world_size = 1;
+  TrainLoader loader(dataset, options, first);
   for (int i = 0; i < count; ++i) {
     Batch batch = loader.next();
     {

@@ -1,12 +1,17 @@
 #include "ssdq/engine/defaults.h"
 
+#include <functional>
 #include <limits>
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include "ssdq/config/writer.h"
+#include "ssdq/distributed/agreement.h"
+#include "ssdq/distributed/broadcast_state.h"
 #include "ssdq/engine/calibration.h"
 #include "ssdq/engine/hooks/bn_reestimation.h"
 #include "ssdq/engine/hooks/checkpoints.h"
@@ -15,6 +20,7 @@
 #include "ssdq/engine/hooks/iteration_timer.h"
 #include "ssdq/engine/hooks/lr_scheduler.h"
 #include "ssdq/engine/hooks/periodic_writer.h"
+#include "ssdq/engine/hooks/shared_statistics.h"
 #include "ssdq/engine/hooks/sparsity.h"
 #include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/samples.h"
@@ -84,7 +90,9 @@ EvalHook::Metrics evaluate_for_hook(const TrainingRun& run, const Experiment& ex
   Detector detector = run.detector;
   *run.last_results = evaluate(detector, experiment);
   log_results(*run.last_results);
-  put_sample_images(detector, experiment, trainer.events());
+  if (experiment.world.rank == 0) {
+    put_sample_images(detector, experiment, trainer.events());
+  }
   EvalHook::Metrics metrics = metrics_of(*run.last_results);
   // The best checkpoint is one of the network that the configuration asks for.
   if (run.quantization && !run.quantization->is_final(trainer.iteration())) {
@@ -103,6 +111,22 @@ void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, T
   Detector detector = run.detector;
   reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1,
                         experiment.config.quantization.bn_reestimate_batches);
+}
+
+// What all ranks must have alike.
+Facts facts_of(const Experiment& experiment, const Dataset& dataset) {
+  Config config = experiment.config;
+  config.model.device.clear();
+  std::string annotations;
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const Record record = dataset.record(i);
+    annotations += fmt::format("{} {}\n", record.image_id, record.objects.size());
+  }
+  return {{"configuration", to_yaml(config)},
+          {"network", experiment.graph_cfg},
+          {"training set", fmt::format("{}: {} images, annotations {:016x}", dataset.name(),
+                                       dataset.size(), std::hash<std::string>{}(annotations))},
+          {"LibTorch", std::to_string(TORCH_VERSION_MAJOR)}};
 }
 
 void prepare_weights(TrainingRun& run, const Experiment& experiment) {
@@ -138,8 +162,7 @@ PenaltyGradient penalty_of(const PruneConfig& prune, const ScaleLayout& layout,
   return l1_penalty();
 }
 
-std::unique_ptr<Sparsity> sparsity_hook(const TrainingRun& run, const Config& config,
-                                        bool dry_run) {
+std::unique_ptr<Sparsity> sparsity_hook(const TrainingRun& run, const Config& config, bool writes) {
   const PruneConfig& prune = config.prune;
   ScaleLayout layout = scale_layout(*run.detector, parse_prune_scope(prune.type), run.penalised);
   SparsityOptions options;
@@ -148,7 +171,7 @@ std::unique_ptr<Sparsity> sparsity_hook(const TrainingRun& run, const Config& co
   options.penalty = penalty_of(prune, layout, run.penalised.front().second.device());
   options.report_period = config.solver.log_period;
   options.picture_period = config.test.eval_period;
-  options.folder = dry_run ? "" : config.output_dir + "/sparsity";
+  options.folder = writes ? config.output_dir + "/sparsity" : "";
   return std::make_unique<Sparsity>(run.penalised, std::move(layout), std::move(options));
 }
 
@@ -162,7 +185,10 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
         std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
   }
   if (!run.penalised.empty()) {
-    trainer.add_hook(sparsity_hook(run, experiment.config, dry_run));
+    trainer.add_hook(sparsity_hook(run, experiment.config, !dry_run && experiment.world.rank == 0));
+  }
+  if (experiment.ranks && !experiment.config.distributed.sync_bn) {
+    trainer.add_hook(std::make_unique<SharedStatistics>(experiment.ranks->group, run.detector));
   }
   if (run.ema) {
     trainer.add_hook(std::make_unique<EmaHook>(run.ema));
@@ -170,19 +196,24 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   if (dry_run) {
     return;
   }
+  const bool writes = experiment.world.rank == 0;
   if (run.quantization && experiment.config.quantization.bn_reestimate_batches > 0) {
     trainer.add_hook(std::make_unique<BnReestimation>(
         [&run, &experiment](Trainer& at) { reestimate_for_hook(run, experiment, at); }));
   }
   const auto make = checkpoint_maker(run, experiment);
-  trainer.add_hook(
-      std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
+  if (writes) {
+    trainer.add_hook(
+        std::make_unique<PeriodicCheckpoint>(run.checkpointer, make, solver.checkpoint_period));
+  }
   if (!experiment.config.datasets.test.empty()) {
     trainer.add_hook(std::make_unique<EvalHook>(
         experiment.config.test.eval_period,
         [&run, &experiment](Trainer& at) { return evaluate_for_hook(run, experiment, at); }));
   }
-  trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, kMainMetric));
+  if (writes) {
+    trainer.add_hook(std::make_unique<BestCheckpoint>(run.checkpointer, make, kMainMetric));
+  }
 }
 
 }  // namespace
@@ -200,13 +231,17 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   if (!resume) {
     prepare_weights(*run, experiment);
   }
+  if (experiment.ranks) {
+    check_agreement(*experiment.ranks->group, facts_of(experiment, *run->dataset));
+    broadcast_state(*experiment.ranks->group, *run->detector);
+  }
   run->penalised = penalised_for(*run->detector, experiment.config.prune);
   run->optimizer = make_optimizer(*run->detector, solver, experiment.config.quantization.lr_factor,
                                   names_of(run->penalised));
   if (solver.ema > 0) {
     run->ema = std::make_shared<Ema>(run->detector.ptr(), solver.ema);
   }
-  if (!dry_run) {
+  if (!dry_run && (resume || experiment.world.rank == 0)) {
     run->checkpointer = std::make_shared<Checkpointer>(experiment.config.output_dir,
                                                        solver.keep_checkpoints, resume);
   }
@@ -242,6 +277,11 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   set_rng_state(checkpoint.rng);
   run.trainer->set_loader(std::make_unique<TrainLoader>(
       *run.dataset, train_loader_options(experiment), checkpoint.iteration));
+  if (experiment.ranks) {
+    check_agreement(*experiment.ranks->group,
+                    {{"iteration to go on from", std::to_string(checkpoint.iteration)}});
+    broadcast_state(*experiment.ranks->group, *run.detector);
+  }
   log_info("resuming {} after {} iterations", *path, checkpoint.iteration);
   return checkpoint.iteration;
 }

@@ -29,10 +29,10 @@ struct TrainingRun {
 
 // Builds the detector (with its initial weights and ranges unless `resume`), optimizer, data and
 // the default hooks, in this order: iteration_timer, lr_scheduler, quantization_schedule,
-// sparsity, ema, bn_reestimation, periodic_checkpoint, evaluation, best_checkpoint. The
-// quantization's are there when the detector has quantizers, sparsity with a PRUNE.TYPE. A dry run
-// ends with ema and writes nothing. `resume`: the folder's best checkpoint counts. `experiment`
-// must outlive the run.
+// sparsity, shared_statistics, ema, bn_reestimation, periodic_checkpoint, evaluation,
+// best_checkpoint. The quantization's are there when the detector has quantizers, sparsity with a
+// PRUNE.TYPE. A dry run ends with ema and writes nothing. `resume`: the folder's best checkpoint
+// counts. `experiment` must outlive the run.
 std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool resume,
                                             bool dry_run);
 

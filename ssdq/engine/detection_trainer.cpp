@@ -57,16 +57,38 @@ torch::Tensor images_of(const Batch& batch, const Experiment& experiment) {
 
 DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detector,
                                    std::shared_ptr<torch::optim::Optimizer> optimizer)
-    : experiment_(experiment), detector_(std::move(detector)), optimizer_(std::move(optimizer)) {}
+    : experiment_(experiment), detector_(std::move(detector)), optimizer_(std::move(optimizer)) {
+  if (!experiment_.ranks) {
+    return;
+  }
+  GradientReducer::NamedParameters parameters;
+  for (const auto& item : detector_->named_parameters()) {
+    parameters.emplace_back(item.key(), item.value());
+  }
+  const DistributedConfig& settings = experiment_.config.distributed;
+  ReducerOptions options;
+  options.bucket_bytes = static_cast<int64_t>(settings.bucket_mb * (1 << 20));
+  options.bfloat16 = settings.gradient_dtype == "bfloat16";
+  reducer_ = std::make_unique<GradientReducer>(parameters, *experiment_.ranks->group, options);
+}
 
 MultiBoxLoss detection_loss(const DetectorOutput& output, const Batch& batch,
-                            const Experiment& experiment) {
+                            const Experiment& experiment, std::optional<int64_t> divisor) {
   const bool pin = experiment.config.data_loader.pin_memory;
   return multibox_loss(output.class_logits, output.box_regression,
                        to_device(labels_of(batch), experiment.device, pin),
                        to_device(locations_of(batch), experiment.device, pin),
                        experiment.config.model.neg_pos_ratio,
-                       score_function(experiment.config.model.box_head));
+                       score_function(experiment.config.model.box_head), divisor);
+}
+
+std::optional<int64_t> DetectionTrainer::all_positives(const Batch& batch) const {
+  if (!experiment_.ranks) {
+    return std::nullopt;
+  }
+  const auto positives = count_positives(labels_of(batch)).to(experiment_.device);
+  experiment_.ranks->group->all_reduce(positives)->wait();
+  return positives.item<int64_t>();
 }
 
 DetectorOutput DetectionTrainer::forward(const torch::Tensor& images,
@@ -76,16 +98,16 @@ DetectorOutput DetectionTrainer::forward(const torch::Tensor& images,
                                                : detector_->forward(images);
 }
 
-LossTerms DetectionTrainer::losses(const Batch& batch) {
+LossTerms DetectionTrainer::losses(const Batch& batch, std::optional<int64_t> positives) {
   const torch::Tensor images = images_of(batch, experiment_);
   std::vector<torch::Tensor> features;
   const DetectorOutput output = forward(images, features);
-  const MultiBoxLoss loss = detection_loss(output, batch, experiment_);
+  const MultiBoxLoss loss = detection_loss(output, batch, experiment_, positives);
   LossTerms terms{{"classification", loss.classification}, {"localization", loss.localization}};
   if (teacher_) {
     const auto labels =
         to_device(labels_of(batch), experiment_.device, experiment_.config.data_loader.pin_memory);
-    for (auto& term : teacher_->losses(images, labels, output, features)) {
+    for (auto& term : teacher_->losses(images, labels, output, features, positives)) {
       terms.push_back(std::move(term));
     }
   }
@@ -94,18 +116,29 @@ LossTerms DetectionTrainer::losses(const Batch& batch) {
 
 void DetectionTrainer::prepare_step() { detector_->train(); }
 
-void DetectionTrainer::run_step() {
-  const Timer data_clock;
-  Batch batch = loader_->next();
-  events().put("data_time", data_clock.seconds());
+bool DetectionTrainer::stops() const { return reducer_ ? all_stop_ : Trainer::stops(); }
 
-  torch::Tensor total;
+void DetectionTrainer::share(Values& values) {
+  if (!experiment_.ranks) {
+    return;
+  }
+  std::vector<double> numbers{stopped() ? 1.0 : 0.0};
+  for (const auto& value : values) {
+    numbers.push_back(value.second);
+  }
+  const auto sums = torch::tensor(numbers, torch::kFloat64).to(experiment_.device);
+  experiment_.ranks->group->all_reduce(sums)->wait();
+  const auto all = sums.cpu();
+  all_stop_ = all[0].item<double>() > 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i].second = all[static_cast<int64_t>(i) + 1].item<double>();
+  }
+}
+
+void DetectionTrainer::report(const Values& values, const Batch& batch) {
   double sum = 0;
-  std::vector<std::pair<std::string, double>> values;
-  for (const auto& [name, term] : losses(batch)) {
-    total = total.defined() ? total + term : term;
-    values.emplace_back(name, term.item<double>());
-    sum += values.back().second;
+  for (const auto& value : values) {
+    sum += value.second;
   }
   SSDQ_CHECK(std::isfinite(sum),
              "the loss is not finite at iteration {} ({}); images of the batch: {}; the config is "
@@ -117,9 +150,37 @@ void DetectionTrainer::run_step() {
   for (const auto& [name, value] : values) {
     events().put("loss/" + name, value);
   }
+}
 
+void DetectionTrainer::backward(const torch::Tensor& loss) {
   optimizer_->zero_grad();
-  total.backward();
+  loss.backward();
+  if (reducer_) {
+    reducer_->finish();
+    events().put("communication", reducer_->statistics().communicating);
+    events().put("communication_wait", reducer_->statistics().waiting);
+  }
+}
+
+void DetectionTrainer::run_step() {
+  const Timer data_clock;
+  Batch batch = loader_->next();
+  events().put("data_time", data_clock.seconds());
+
+  torch::Tensor total;
+  Values values;
+  {
+    const auto positives = all_positives(batch);
+    const StatisticsScope scope(experiment_.ranks ? experiment_.ranks->statistics : nullptr,
+                                experiment_.config.distributed.sync_bn);
+    for (const auto& [name, term] : losses(batch, positives)) {
+      total = total.defined() ? total + term : term;
+      values.emplace_back(name, term.item<double>());
+    }
+  }
+  share(values);
+  report(values, batch);
+  backward(total);
   after_backward();
   if (const double largest = experiment_.config.solver.clip_gradients; largest > 0) {
     events().put("grad_norm", clip_gradients(detector_->parameters(), largest));

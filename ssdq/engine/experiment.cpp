@@ -42,8 +42,9 @@ std::vector<Size2> feature_maps(const Graph& graph) {
 }  // namespace
 
 Experiment build_experiment(const Config& config, const std::string& config_file,
-                            Registries& registries) {
+                            Registries& registries, const World& world) {
   Experiment experiment;
+  experiment.world = world;
   experiment.config = config;
   experiment.config_file = config_file;
   experiment.registries = &registries;
@@ -54,8 +55,11 @@ Experiment build_experiment(const Config& config, const std::string& config_file
   experiment.priors =
       make_priors(config.model.priors, experiment.feature_maps, config.input.image_size);
   experiment.device = resolve_device(config.model.device);
-  experiment.threads = plan_threads(config.num_threads, config.data_loader.num_workers,
-                                    static_cast<int>(std::thread::hardware_concurrency()),
+  if (experiment.device.is_cuda() && world.local_size > 1) {
+    experiment.device = resolve_device(fmt::format("cuda:{}", world.local_rank));
+  }
+  const int cores = static_cast<int>(std::thread::hardware_concurrency()) / world.local_size;
+  experiment.threads = plan_threads(config.num_threads, config.data_loader.num_workers, cores,
                                     experiment.device.is_cuda());
   return experiment;
 }

@@ -12,6 +12,8 @@
 #include "ssdq/data/dataset.h"
 #include "ssdq/detection/post_processor.h"
 #include "ssdq/detection/priors.h"
+#include "ssdq/distributed/ranks.h"
+#include "ssdq/distributed/world.h"
 #include "ssdq/engine/device.h"
 #include "ssdq/engine/registries.h"
 #include "ssdq/graph/graph.h"
@@ -31,12 +33,14 @@ struct Experiment {
   std::vector<CenterBox> priors;
   torch::Device device = torch::kCPU;
   ThreadPlan threads;
+  World world;                         // this process among those of the run
+  std::shared_ptr<const Ranks> ranks;  // connected; null when the run is one process
 };
 
-// Reads the cfg, appends the heads, infers shapes and checks them against the configuration.
-// Throws ConfigError.
+// Reads the cfg, appends the heads, infers shapes and checks them against the configuration. The
+// ranks of a machine share its cores, and each has a GPU of its own. Throws ConfigError.
 Experiment build_experiment(const Config& config, const std::string& config_file,
-                            Registries& registries);
+                            Registries& registries, const World& world = {});
 
 // Whether images and weights are channels-last in memory (SOLVER.CHANNELS_LAST; "auto" is on).
 bool use_channels_last(const Experiment& experiment);

@@ -8,6 +8,7 @@
 
 #include "ssdq/data/loader.h"
 #include "ssdq/data/transforms/render.h"
+#include "ssdq/distributed/gather_detections.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/device.h"
 #include "ssdq/engine/loader_options.h"
@@ -33,9 +34,16 @@ EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment,
   const auto dataset = open_datasets(experiment, {name}, /*training=*/false);
   const auto evaluator = make_evaluator(resolve_metric(experiment.config.test.metric, *dataset),
                                         dataset->class_names());
+  std::vector<ImageDetections> own;
   run_inference(detector, experiment, *dataset, [&](int64_t index, const Detections& detections) {
-    evaluator->add(dataset->record(index), detections);
+    own.push_back({index, detections});
   });
+  if (experiment.ranks) {
+    own = gather_detections(*experiment.ranks->group, own, dataset->size());
+  }
+  for (const auto& [index, detections] : own) {
+    evaluator->add(dataset->record(index), detections);
+  }
   return {name, evaluator->evaluate()};
 }
 

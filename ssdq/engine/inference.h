@@ -29,7 +29,8 @@ struct EvaluationResult {
 };
 
 // Metrics of the detector on each of DATASETS.TEST by the protocol of TEST.METRIC ("auto": COCO's
-// for COCO data, else VOC area). With TEST.BN_FUSE a copy with folded batch norm is measured.
+// for COCO data, else VOC area), from the detections of all ranks and alike on all of them. With
+// TEST.BN_FUSE a copy with folded batch norm is measured.
 std::vector<EvaluationResult> evaluate(Detector& detector, const Experiment& experiment);
 
 // What METRIC "auto" means for a data set.

@@ -18,6 +18,8 @@ LoaderOptions loader_options(const Experiment& experiment, int batch_size) {
   options.num_workers = experiment.threads.data;
   options.prefetch = config.data_loader.prefetch;
   options.own_threads = experiment.threads.compute;
+  options.rank = experiment.world.rank;
+  options.world_size = experiment.world.size;
   return options;
 }
 

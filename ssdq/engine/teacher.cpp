@@ -149,9 +149,16 @@ Teacher::Teacher(const Experiment& student, const std::vector<std::string>& clas
 }
 
 LossTerms Teacher::losses(const torch::Tensor& images, const torch::Tensor& labels,
-                          const DetectorOutput& output,
-                          const std::vector<torch::Tensor>& features) {
+                          const DetectorOutput& output, const std::vector<torch::Tensor>& features,
+                          std::optional<int64_t> all_positives) {
   const DistillationConfig& weights = settings();
+  double of_positives = 1, of_images = 1;
+  if (all_positives) {
+    const auto own = std::max<int64_t>(count_positives(labels).item<int64_t>(), 1);
+    of_positives =
+        static_cast<double>(own) / static_cast<double>(std::max<int64_t>(*all_positives, 1));
+    of_images = 1.0 / student_.world.size;
+  }
   DetectorOutput target;
   std::vector<torch::Tensor> target_features;
   {
@@ -167,17 +174,17 @@ LossTerms Teacher::losses(const torch::Tensor& images, const torch::Tensor& labe
     const auto loss = logit_distillation(
         output.class_logits, target.class_logits.slice(1, 0, count), labels, model.neg_pos_ratio,
         weights.temperature, score_function(model.box_head));
-    terms.emplace_back("distillation_logits", loss * weights.logits);
+    terms.emplace_back("distillation_logits", loss * (weights.logits * of_positives));
   }
   if (weights.boxes > 0) {
     const auto loss =
         box_distillation(output.box_regression, target.box_regression.slice(1, 0, count), labels);
-    terms.emplace_back("distillation_boxes", loss * weights.boxes);
+    terms.emplace_back("distillation_boxes", loss * (weights.boxes * of_positives));
   }
   if (weights.features > 0) {
     target_features.resize(features.size());  // the student's levels are the first ones
-    terms.emplace_back("distillation_features",
-                       attention_distillation(features, target_features) * weights.features);
+    terms.emplace_back("distillation_features", attention_distillation(features, target_features) *
+                                                    (weights.features * of_images));
   }
   return terms;
 }

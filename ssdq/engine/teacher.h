@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,9 +34,11 @@ class Teacher {
 
   // Those of layers/distillation_loss.h whose weight is not 0, times it: distillation_logits,
   // distillation_boxes, distillation_features. Of the student's raw outputs and features for
-  // `images` [N, 3, H, W], and of `labels` [N, P], all on its device.
+  // `images` [N, 3, H, W], and of `labels` [N, P], all on its device. Of a rank, whose batch is a
+  // part of one with `all_positives` priors with an object, its part of the whole batch's.
   LossTerms losses(const torch::Tensor& images, const torch::Tensor& labels,
-                   const DetectorOutput& output, const std::vector<torch::Tensor>& features);
+                   const DetectorOutput& output, const std::vector<torch::Tensor>& features,
+                   std::optional<int64_t> all_positives = {});
 
  private:
   const DistillationConfig& settings() const { return student_.config.distillation; }

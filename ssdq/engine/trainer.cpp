@@ -21,7 +21,7 @@ void Trainer::train(int64_t start, int64_t end) {
   max_iter_ = end;
   try {
     call(&Hook::before_train);
-    while (iteration_ < max_iter_ && !stop_requested_) {
+    while (iteration_ < max_iter_ && !stops()) {
       events_.set_iteration(iteration_ + 1);
       prepare_step();
       call(&Hook::before_step);

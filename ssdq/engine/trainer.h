@@ -46,6 +46,8 @@ class Trainer {
   // Runs before the hooks of a step, which may change what it has set.
   virtual void prepare_step() {}
   virtual void run_step() = 0;
+  // Whether train() ends after this step.
+  virtual bool stops() const { return stop_requested_; }
 
   // For run_step(), between the backward pass and the optimizer's step.
   void after_backward();

@@ -8,6 +8,8 @@
 
 #include "ssdq/checkpoint/checkpointer.h"
 #include "ssdq/config/writer.h"
+#include "ssdq/distributed/ranks.h"
+#include "ssdq/distributed/world.h"
 #include "ssdq/engine/defaults.h"
 #include "ssdq/engine/detection_trainer.h"
 #include "ssdq/engine/experiment.h"
@@ -17,6 +19,7 @@
 #include "ssdq/engine/signals.h"
 #include "ssdq/engine/teacher.h"
 #include "ssdq/engine/weights.h"
+#include "ssdq/engine/world_size.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/solver/optimizer.h"
 #include "ssdq/utils/error.h"
@@ -32,6 +35,11 @@ void announce(const Experiment& experiment, const LoadedConfig& loaded) {
   log_info("{} nodes, {} levels, {} default boxes; device {}, {} compute and {} data threads",
            experiment.graph.nodes.size(), experiment.feature_maps.size(), experiment.priors.size(),
            experiment.device.str(), experiment.threads.compute, experiment.threads.data);
+  if (experiment.world.size > 1) {
+    const SolverConfig& solver = experiment.config.solver;
+    log_info("{} ranks, {} images in a step, SOLVER.LR {:g}, {} iterations", experiment.world.size,
+             experiment.world.size * solver.batch_size, solver.lr, solver.max_iter);
+  }
 }
 
 void prepare(const Experiment& experiment) {
@@ -39,7 +47,11 @@ void prepare(const Experiment& experiment) {
   torch::manual_seed(static_cast<uint64_t>(experiment.config.seed));
 }
 
+// Of one process, so that ranks do not write over each other.
 void open_output(const Experiment& experiment) {
+  if (experiment.world.rank != 0) {
+    return;
+  }
   const auto& dir = experiment.config.output_dir;
   make_directories(dir);
   // The folder describes its run by itself: the network lies beside the configuration that names
@@ -70,7 +82,9 @@ int evaluate_only(const Experiment& experiment, const LoadedConfig& loaded) {
   open_output(experiment);
   const auto results = evaluate(detector, experiment);
   log_results(results);
-  append_metrics(experiment.config.output_dir, results);
+  if (experiment.world.rank == 0) {
+    append_metrics(experiment.config.output_dir, results);
+  }
   return report_expected(experiment, results);
 }
 
@@ -94,9 +108,11 @@ int train(const Experiment& experiment, bool resume) {
   const StopOnSignal signals(*run->trainer);
   const int64_t start =
       resume ? resume_training(*run, experiment) : start_training(*run, experiment);
-  add_writers(*run, experiment, start);
+  if (experiment.world.rank == 0) {
+    add_writers(*run, experiment, start);
+  }
   run->trainer->train(start, experiment.config.solver.max_iter);
-  if (run->trainer->stopped() && !run->trainer->finished()) {
+  if (!run->trainer->finished()) {
     log_warning(
         "stopped by a signal after {} iterations; the checkpoint is in {}; --resume goes on from "
         "there",
@@ -109,13 +125,19 @@ int train(const Experiment& experiment, bool resume) {
 }  // namespace
 
 int run_training(const LoadedConfig& loaded, const TrainOptions& options, Registries& registries) {
-  validate(loaded.config, loaded.origins, known_names(registries));
-  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
+  const World world = world_from_environment();
+  const Config config = for_world_size(loaded.config, world.size);
+  validate(config, loaded.origins, known_names(registries));
+  Experiment experiment = build_experiment(config, loaded.file, registries, world);
   prepare(experiment);
   if (options.print_quantization) {
     return print_quantization(experiment);
   }
+  if (world.rank != 0) {
+    Log::global().set_level(LogLevel::kWarning);
+  }
   announce(experiment, loaded);
+  experiment.ranks = connect_ranks(world, config.distributed, experiment.device);
   if (options.eval_only) {
     return evaluate_only(experiment, loaded);
   }

@@ -29,8 +29,8 @@ class BestCheckpoint : public Hook {
   std::string metric_;
 };
 
-// Saves every `period` iterations (0: never), after the last, and when training is stopped by request. Comes
-// before evaluation, so that a failure there loses nothing.
+// Saves every `period` iterations (0: never), after the last, and when training is stopped by
+// request. Comes before evaluation, so that a failure there loses nothing.
 class PeriodicCheckpoint : public Hook {
  public:
   PeriodicCheckpoint(std::shared_ptr<Checkpointer> checkpointer, CheckpointMaker make,

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "ssdq/config/config.h"
+
+namespace ssdq {
+
+// The configuration for `ranks` processes when SOLVER.REFERENCE_WORLD_SIZE says that it is meant
+// for others: with N times as many, and so N times the images in a step, SOLVER.LR is N times as
+// large (Goyal et al., 2017, arXiv:1706.02677), and whatever counts iterations (MAX_ITER, LR_STEPS,
+// WARMUP_ITERS, CHECKPOINT_PERIOD, TEST.EVAL_PERIOD, PRUNE.SR_WARMUP_ITERS and the schedule of
+// QUANTIZATION) is divided by N, rounded, at least 1 where it was not 0. REFERENCE_WORLD_SIZE is
+// then `ranks`.
+Config for_world_size(Config config, int ranks);
+
+}  // namespace ssdq
