@@ -68,7 +68,7 @@ Peer peer_from_text(const std::string& text) {
 std::vector<int> ranks_gone(const std::vector<Peer>& peers, const std::string& host) {
   constexpr int kTries = 10;
   for (int i = 0; i < kTries; ++i) {
-    const auto gone = ended_now(peers, host);
+    auto gone = ended_now(peers, host);
     if (!gone.empty()) {
       return gone;
     }

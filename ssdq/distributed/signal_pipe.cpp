@@ -16,7 +16,7 @@ std::atomic<int> write_end{-1};
 
 void note(int signal) {
   const int error = errno;
-  const char byte = static_cast<char>(signal);
+  const auto byte = static_cast<unsigned char>(signal);
   [[maybe_unused]] const auto written = write(write_end, &byte, 1);
   errno = error;
 }
@@ -46,7 +46,7 @@ SignalPipe::~SignalPipe() {
 
 int SignalPipe::take() {
   int first = 0;
-  for (char byte = 0; read(ends_[0], &byte, 1) == 1;) {
+  for (unsigned char byte = 0; read(ends_[0], &byte, 1) == 1;) {
     if (byte != SIGCHLD && first == 0) {
       first = byte;
     }

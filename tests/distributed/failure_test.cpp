@@ -1,5 +1,3 @@
-#include <chrono>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -60,12 +58,10 @@ TEST(RunOfSeveralProcesses, EndsWhenARankThrows) {
 }
 
 TEST(RunOfSeveralProcesses, EndsAfterTheTimeoutWhenARankHangs) {
-  const auto begin = std::chrono::steady_clock::now();
   const auto result = run_program(3, {"hangs", "1"});
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.err,
               AllOf(HasSubstr("DISTRIBUTED.TIMEOUT"), HasSubstr("still running: rank 1\n")));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
 }
 
 }  // namespace

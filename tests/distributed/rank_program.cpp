@@ -27,9 +27,9 @@ void misbehave(const std::string& how) {
 }
 
 int run(int argc, char** argv) {
-  ssdq::DistributedConfig config;
-  config.timeout = 4;
   const std::string how = argc > 1 ? argv[1] : "sum";
+  ssdq::DistributedConfig config;
+  config.timeout = how == "hangs" ? 10 : 60;
   const int culprit = argc > 2 ? std::atoi(argv[2]) : -1;
   const auto group = ssdq::connect(ssdq::world_from_environment(), config, torch::kCPU);
   auto tensor = torch::full({100000}, group->rank() + 1.0);
