@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -86,11 +87,9 @@ class Attempt {
         {"MASTER_ADDR", address.host},
         {"MASTER_PORT", std::to_string(address.port)}};
     std::vector<std::string> all;
-    bool threads_set = false;
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string variable(*entry);
       const auto name = variable.substr(0, variable.find('='));
-      threads_set = threads_set || name == "OMP_NUM_THREADS";
       if (name != "TORCHELASTIC_USE_AGENT_STORE" &&
           std::none_of(own.begin(), own.end(),
                        [&](const auto& set) { return set.first == name; })) {
@@ -100,9 +99,12 @@ class Attempt {
     for (const auto& [name, value] : own) {
       all.push_back(fmt::format("{}={}", name, value));
     }
-    if (!threads_set) {  // else every rank takes all cores
+    if (getenv("OMP_NUM_THREADS") == nullptr) {  // else every rank takes all cores
       const int cores = static_cast<int>(std::thread::hardware_concurrency());
       all.push_back(fmt::format("OMP_NUM_THREADS={}", std::max(1, cores / options_.processes)));
+    }
+    if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {  // else c10d logs stack traces of lost ranks
+      all.push_back("TORCH_CPP_LOG_LEVEL=ERROR");
     }
     return all;
   }
