@@ -14,6 +14,7 @@
 #include "ssdq/engine/weights.h"
 #include "ssdq/layers/autocast.h"
 #include "ssdq/layers/distillation_loss.h"
+#include "ssdq/layers/multibox_loss.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/log.h"
