@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <torch/cuda.h>
 #include <boost/program_options.hpp>
 
 #include "arguments.h"
@@ -44,6 +45,15 @@ bool has_checkpoint(const std::string& folder) {
   return std::filesystem::exists(std::filesystem::path(folder) / "last_checkpoint.txt");
 }
 
+void check_gpus(int asked) {
+  const auto found =
+      torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  SSDQ_CHECK_CONFIG(asked <= found,
+                    "--num-gpus {} was given, but LibTorch sees {} GPU{} here; --num-procs {} "
+                    "starts processes on the CPU",
+                    asked, found, found == 1 ? "" : "s", asked);
+}
+
 int run(int argc, char** argv) {
   const auto options = describe();
   const auto [given, overrides] = parse_arguments(argc, argv, options);
@@ -57,6 +67,9 @@ int run(int argc, char** argv) {
     return ssdq::kExitOk;
   }
   if (const auto launch = read_launch_options(given)) {
+    if (given.count("num-gpus") != 0) {
+      check_gpus(launch->processes);
+    }
     const auto resume = [&]() -> std::vector<std::string> {
       const bool there = has_checkpoint(loaded.config.output_dir) && given.count("resume") == 0;
       return there ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
