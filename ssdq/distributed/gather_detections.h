@@ -9,8 +9,8 @@ namespace ssdq {
 
 // The detections of a data set of `size` images, by rising index, on every rank, from the images
 // that each rank has evaluated. Throws Error unless every image is there exactly once.
-std::vector<ImageDetections> gather_detections(ProcessGroup& group,
-                                               const std::vector<ImageDetections>& own,
-                                               int64_t size);
+std::vector<IndexedDetections> gather_detections(ProcessGroup& group,
+                                                 const std::vector<IndexedDetections>& own,
+                                                 int64_t size);
 
 }  // namespace ssdq

@@ -34,7 +34,7 @@ EvaluationResult evaluate_on(Detector& detector, const Experiment& experiment,
   const auto dataset = open_datasets(experiment, {name}, /*training=*/false);
   const auto evaluator = make_evaluator(resolve_metric(experiment.config.test.metric, *dataset),
                                         dataset->class_names());
-  std::vector<ImageDetections> own;
+  std::vector<IndexedDetections> own;
   run_inference(detector, experiment, *dataset, [&](int64_t index, const Detections& detections) {
     own.push_back({index, detections});
   });

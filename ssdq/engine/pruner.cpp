@@ -89,13 +89,13 @@ Pruner::Pruner(const Experiment& experiment, const PruneOptions& options)
                     "scope {}: the network has no channels that may be removed; try a wider one "
                     "(normal, shortcut, all)",
                     to_string(scope_));
+  const auto method = experiment_.registries->importances.create(options_.importance);
   Detector detector = build_detector(experiment_);
   load_weights_and_ranges(detector, experiment_, options_.weights);
   original_ = cpu_copy(*detector);
   class_names_ = join(ssdq::class_names(inspect_checkpoint(options_.weights)), "\n");
   widths_ = code_widths(detector);
   detector->eval();
-  const auto method = experiment_.registries->importances.create(options_.importance);
   scores_ = method->scores({detector, experiment_, units_, groups_, options_.score_batches});
   sorted_ = sorted_scores(groups_, scores_);
 }

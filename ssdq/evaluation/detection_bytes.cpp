@@ -41,9 +41,9 @@ class Reader {
 
 }  // namespace
 
-std::string to_bytes(const std::vector<ImageDetections>& images) {
+std::string to_bytes(const std::vector<IndexedDetections>& images) {
   std::string bytes;
-  for (const ImageDetections& image : images) {
+  for (const IndexedDetections& image : images) {
     append(bytes, image.index);
     append(bytes, static_cast<uint64_t>(image.detections.size()));
     for (const Detection& detection : image.detections) {
@@ -53,11 +53,11 @@ std::string to_bytes(const std::vector<ImageDetections>& images) {
   return bytes;
 }
 
-std::vector<ImageDetections> detections_from_bytes(const std::string& bytes) {
-  std::vector<ImageDetections> images;
+std::vector<IndexedDetections> detections_from_bytes(const std::string& bytes) {
+  std::vector<IndexedDetections> images;
   Reader reader(bytes);
   while (!reader.at_end()) {
-    ImageDetections& image = images.emplace_back();
+    IndexedDetections& image = images.emplace_back();
     image.index = reader.next<int64_t>();
     const auto count = reader.next<uint64_t>();
     SSDQ_CHECK(count <= reader.left() / sizeof(Detection),
@@ -70,14 +70,15 @@ std::vector<ImageDetections> detections_from_bytes(const std::string& bytes) {
   return images;
 }
 
-std::vector<ImageDetections> merge_detections(
-    const std::vector<std::vector<ImageDetections>>& parts, int64_t size) {
-  std::vector<ImageDetections> all;
+std::vector<IndexedDetections> merge_detections(
+    const std::vector<std::vector<IndexedDetections>>& parts, int64_t size) {
+  std::vector<IndexedDetections> all;
   for (const auto& part : parts) {
     all.insert(all.end(), part.begin(), part.end());
   }
-  std::sort(all.begin(), all.end(),
-            [](const ImageDetections& a, const ImageDetections& b) { return a.index < b.index; });
+  std::sort(all.begin(), all.end(), [](const IndexedDetections& a, const IndexedDetections& b) {
+    return a.index < b.index;
+  });
   for (size_t i = 0; i < all.size(); ++i) {
     SSDQ_CHECK(all[i].index == static_cast<int64_t>(i),
                "the ranks' evaluations {} image {} of {}; each is to be there once",

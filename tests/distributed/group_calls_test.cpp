@@ -137,7 +137,7 @@ TEST(StatisticsScope, EndsWithItsBlockAndHoldsForItsThread) {
 TEST(GatherDetections, GivesEveryRankAllImagesInOrder) {
   constexpr int64_t kImages = 7;
   run_ranks(3, [&](const auto& group, const auto&) {
-    std::vector<ImageDetections> own;
+    std::vector<IndexedDetections> own;
     for (int64_t i = kImages - 1; i >= 0; --i) {
       if (i % 3 == group->rank()) {
         own.push_back({i, Detections(static_cast<size_t>(i % 4), {{}, 0.5F, static_cast<int>(i)})});

@@ -11,7 +11,7 @@
 namespace ssdq {
 namespace {
 
-std::vector<ImageDetections> some_images() {
+std::vector<IndexedDetections> some_images() {
   return {{5, {{{1.5F, -2, 3, 4e-30F}, 0.25F, 3}, {{0, 0, 1, 1}, 1e-9F, 80}}},
           {2, {}},
           {std::numeric_limits<int64_t>::max(), {{{7, 8, 9, 10}, 1, 1}}}};
@@ -45,12 +45,12 @@ TEST(DetectionBytes, RefuseToEndInTheMiddle) {
 }
 
 TEST(MergeDetections, OrdersImagesAndRefusesWhatIsRepeatedOrLacking) {
-  const std::vector<ImageDetections> even = {{2, {}}, {0, {}}}, odd = {{1, {}}, {3, {}}};
+  const std::vector<IndexedDetections> even = {{2, {}}, {0, {}}}, odd = {{1, {}}, {3, {}}};
   const auto merged = merge_detections({even, {}, odd}, 4);
   for (int64_t i = 0; i < 4; ++i) {
     EXPECT_EQ(merged[static_cast<size_t>(i)].index, i);
   }
-  const auto message = [](const std::vector<std::vector<ImageDetections>>& parts, int64_t size) {
+  const auto message = [](const std::vector<std::vector<IndexedDetections>>& parts, int64_t size) {
     try {
       merge_detections(parts, size);
     } catch (const Error& error) {
