@@ -1,5 +1,4 @@
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -169,8 +168,37 @@ ssdq::PruneJob prune_job(const po::variables_map& given, const ssdq::LoadedConfi
   job.quick = given["quick"].as<bool>();
   job.force = given.count("force") != 0;
   job.bn_batches = at_least(given, "bn-batches", 0);
-  job.verifier = {std::filesystem::read_symlink("/proc/self/exe").string(), "--verify"};
+  job.verifier = {"/proc/self/exe", "--verify"};
   return job;
+}
+
+// An option that would do nothing is a mistake.
+void refuse(const po::variables_map& given, const std::vector<const char*>& options,
+            const char* reason) {
+  for (const char* option : options) {
+    SSDQ_CHECK_CONFIG(given.count(option) == 0 || given[option].defaulted(),
+                      "--{} does nothing {}; leave it out", option, reason);
+  }
+}
+
+void refuse_idle_options(const po::variables_map& given, bool of_weights) {
+  if (of_weights) {
+    refuse(given,
+           {"percent", "flops", "params", "latency-ms", "sweep", "scope", "score-batches",
+            "regular", "multiple", "max", "compensation", "bn-batches", "quick"},
+           "with --granularity weight");
+    return;
+  }
+  refuse(given, {"amount"}, "without --granularity weight");
+  if (given.count("sweep") != 0) {
+    refuse(given, {"quick", "bn-batches"}, "with --sweep");
+  }
+  if (given["quick"].as<bool>()) {
+    refuse(given, {"bn-batches"}, "with --quick 1");
+  }
+  if (!given["regular"].as<bool>()) {
+    refuse(given, {"multiple"}, "without --regular 1");
+  }
 }
 
 void print_files(const std::vector<std::string>& files) {
@@ -219,6 +247,7 @@ int run(int argc, char** argv) {
   SSDQ_CHECK_CONFIG(of_weights == (given["importance"].as<std::string>() == "magnitude"),
                     "--granularity weight and --importance magnitude go together; channels have "
                     "other importances");
+  refuse_idle_options(given, of_weights);
   if (of_weights) {
     return prune_weights(given, loaded, registries);
   }

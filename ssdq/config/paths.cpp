@@ -13,8 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::string> places(const fs::path& path, const std::string& config_file) {
-  std::vector<std::string> places{path.string()};
-  if (path.is_absolute()) return places;
+  if (path.is_absolute()) return {path.string()};
+  std::vector<std::string> places;
   const auto add = [&](const fs::path& folder) {
     std::string place = (folder / path).lexically_normal().string();
     for (const std::string& earlier : places) {
@@ -22,6 +22,10 @@ std::vector<std::string> places(const fs::path& path, const std::string& config_
     }
     places.push_back(std::move(place));
   };
+  if (!path.has_parent_path() && !config_file.empty()) {
+    add(fs::path(config_file).parent_path());
+  }
+  add("");
   if (!config_file.empty()) {
     add(fs::path(config_file).parent_path());
     add(fs::path(config_file).parent_path() / "..");

@@ -78,23 +78,32 @@ std::vector<double> measure_nodes(Detector& detector, const Experiment& experime
   return medians;
 }
 
-double measure_network(Detector& detector, const Experiment& experiment, int runs) {
+std::vector<double> measure_networks(
+    const std::vector<std::pair<Detector, const Experiment*>>& networks, int runs) {
   SSDQ_CHECK_CONFIG(runs >= 1, "{} runs to measure; expected at least 1", runs);
   constexpr int kWarmUp = 3;
   const torch::NoGradGuard no_grad;
-  const auto image = random_image(experiment);
-  const bool was_training = detector->is_training();
-  detector->eval();
-  set_ranges(detector, image);
-  std::vector<double> times;
-  for (int run = 0; run < kWarmUp + runs; ++run) {
-    const Timer timer;
-    detector->forward(image);
-    if (experiment.device.is_cuda()) torch::cuda::synchronize();
-    if (run >= kWarmUp) times.push_back(timer.seconds() * 1e3);
+  std::vector<torch::Tensor> images;
+  for (auto [detector, experiment] : networks) {
+    images.push_back(random_image(*experiment));
+    detector->eval();
+    set_ranges(detector, images.back());
   }
-  detector->train(was_training);
-  return median(times);
+  std::vector<std::vector<double>> times(networks.size());
+  for (int run = 0; run < kWarmUp + runs; ++run) {
+    for (size_t i = 0; i < networks.size(); ++i) {
+      auto [detector, experiment] = networks[i];
+      const Timer timer;
+      detector->forward(images[i]);
+      if (experiment->device.is_cuda()) torch::cuda::synchronize();
+      if (run >= kWarmUp) times[i].push_back(timer.seconds() * 1e3);
+    }
+  }
+  std::vector<double> medians;
+  for (auto& of_network : times) {
+    medians.push_back(median(of_network));
+  }
+  return medians;
 }
 
 ModelCost model_cost(const Experiment& experiment, int runs) {

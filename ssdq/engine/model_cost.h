@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "ssdq/engine/experiment.h"
@@ -16,9 +17,11 @@ WidthPlan code_widths(const Detector& detector);
 // simulation in float. Ranges that are not set yet come from that image.
 std::vector<double> measure_nodes(Detector& detector, const Experiment& experiment, int runs);
 
-// Milliseconds of the whole network on one image of random pixels, without decoding: the median of
-// `runs` passes, at least 1, in evaluation mode after three to warm up; otherwise as measure_nodes.
-double measure_network(Detector& detector, const Experiment& experiment, int runs);
+// Milliseconds of whole networks on one image of random pixels, without decoding: the medians of
+// `runs` passes, at least 1, in evaluation mode after three to warm up, the networks taking turns;
+// otherwise as measure_nodes.
+std::vector<double> measure_networks(
+    const std::vector<std::pair<Detector, const Experiment*>>& networks, int runs);
 
 // Cost of the configuration's detector; its nodes are measured when `runs` is above 0. Throws
 // ConfigError for a negative number.

@@ -1,6 +1,8 @@
 #include "ssdq/engine/output_difference.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include <torch/torch.h>
 
@@ -9,7 +11,8 @@ namespace {
 
 double relative(const torch::Tensor& a, const torch::Tensor& b) {
   const double largest = std::max(a.abs().max().item<double>(), 1e-12);
-  return (a - b).abs().max().item<double>() / largest;
+  const double difference = (a - b).abs().max().item<double>() / largest;
+  return std::isfinite(difference) ? difference : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
 
 namespace ssdq {
 
-// Largest difference of raw outputs, logits and boxes each over their own largest value in `a`.
+// Largest difference of raw outputs, logits and boxes each over their own largest value in `a`;
+// infinity when a number is not finite.
 double output_difference(const DetectorOutput& a, const DetectorOutput& b);
 
 }  // namespace ssdq

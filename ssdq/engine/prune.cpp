@@ -18,7 +18,6 @@
 #include "ssdq/engine/quantizers.h"
 #include "ssdq/graph/features.h"
 #include "ssdq/modeling/state.h"
-#include "ssdq/pruning/rescale.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
@@ -97,7 +96,9 @@ class Pruning {
     Detector masked = detector_with(on_cpu(plan_.whole), pruned_.compensated);
     Detector compact = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
     if (!quantizers_of(*masked).empty()) {
-      report_.quantized_difference = rescale(masked, images.tensor);
+      pruner_.fit_scales(plan_, pruned_);
+      Detector fitted = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
+      report_.quantized_difference = difference(masked, fitted, images.tensor);
       switch_quantizers_off(masked);
       switch_quantizers_off(compact);
     }
@@ -122,8 +123,10 @@ class Pruning {
   void measure() {
     Detector before = detector_with(pruner_.experiment(), pruner_.original());
     Detector after = detector_with(pruned_.experiment, pruned_.compact);
-    report_.before.milliseconds = measure_network(before, pruner_.experiment(), kTimedPasses);
-    report_.after.milliseconds = measure_network(after, pruned_.experiment, kTimedPasses);
+    const auto ms = measure_networks(
+        {{before, &pruner_.experiment()}, {after, &pruned_.experiment}}, kTimedPasses);
+    report_.before.milliseconds = ms[0];
+    report_.after.milliseconds = ms[1];
     report_.before.node_ms = measure_nodes(before, pruner_.experiment(), kTimedPasses);
     report_.after.node_ms = measure_nodes(after, pruned_.experiment, kTimedPasses);
   }
@@ -147,8 +150,8 @@ class Pruning {
   }
 
   void write(Registries& registries) {
-    write_pruned(files_, pruned_.experiment, pruned_.compact, pruner_.class_names());
-    verify_written(files_, pruned_.experiment, pruned_.compact, images_, job_.verifier, registries);
+    write_verified(files_, {pruned_.experiment, pruned_.compact, pruner_.class_names()}, images_,
+                   job_.verifier, registries);
   }
 
   void write_reports() {
@@ -169,20 +172,6 @@ class Pruning {
       config.model.backbone.out_channels.push_back(shape.channels);
     }
     return config;
-  }
-
-  // Gives the compact network the values that its quantizers ask for; returns the difference left.
-  double rescale(Detector& masked, const torch::Tensor& images) {
-    Detector compact = detector_with(on_cpu(pruned_.experiment), pruned_.compact);
-    const auto left = rescale_statistics(*masked, plan_.units, plan_.kept, *compact);
-    if (!left.empty()) {
-      log_warning(
-          "the quantized weights of {} have another scale with fewer channels, and no batch norm "
-          "to take it up; train the pruned network again",
-          join(left, ", "));
-    }
-    pruned_.compact = cpu_copy(*compact);
-    return difference(masked, compact, images);
   }
 
   void evaluate_one(const char* name, const Experiment& experiment, const State& values) {
@@ -212,12 +201,18 @@ PruneReport run_pruning(const LoadedConfig& loaded, const PruneJob& job, Registr
                       "--quick evaluates masks, but DATASETS.TEST is empty");
   } else {
     if (!job.force) refuse_existing(files.all());
+    SSDQ_CHECK_CONFIG(job.bn_batches == 0 || !config.datasets.train.empty(),
+                      "--bn-batches reads training images, but DATASETS.TRAIN is empty");
+    make_directories(files.folder);
   }
   const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
   const Timer clock;
   const PrunePlan plan = pruner.plan_for_target();
   Pruning pruning(pruner, job, plan, files);
   log_info("channels removed in {:.2f} s", clock.seconds());
+  for (const auto& group : plan.without_carrier) {
+    log_info("compensated by constants only: {}", group);
+  }
   if (!job.quick) {
     pruning.compare_with_masked();
     if (job.bn_batches > 0) {

@@ -1,9 +1,12 @@
 #include "ssdq/engine/prune_files.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include "ssdq/checkpoint/checkpoint.h"
@@ -25,25 +28,45 @@ namespace fs = std::filesystem;
 
 constexpr double kLargestDifference = 1e-4;
 
-// Removes the file when it goes out of scope.
-class Removal {
+// A hidden folder that is gone when it goes out of scope.
+class Staging {
  public:
-  explicit Removal(std::string file) : file_(std::move(file)) {}
-  Removal(const Removal&) = delete;
-  Removal& operator=(const Removal&) = delete;
-  ~Removal() {
+  explicit Staging(const std::string& parent)
+      : folder_((fs::path(parent) / fmt::format(".prune_net.{}", getpid())).string()) {
+    make_directories(folder_);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+  ~Staging() {
     std::error_code ignored;
-    fs::remove(file_, ignored);
+    fs::remove_all(folder_, ignored);
+  }
+
+  std::string path(const std::string& file) const {
+    return (fs::path(folder_) / fs::path(file).filename()).string();
   }
 
  private:
-  std::string file_;
+  std::string folder_;
 };
 
 DetectorOutput outputs(const Experiment& experiment, const State& values,
                        const torch::Tensor& images) {
   const torch::NoGradGuard no_grad;
   return detector_with(experiment, values)->forward(images);
+}
+
+void write_network(const PruneFiles& files, const PrunedNetwork& network) {
+  write_file_atomically(files.cfg, network.experiment.graph_cfg);
+  Checkpoint checkpoint;
+  checkpoint.model = network.values;
+  checkpoint.config_yaml = to_yaml(network.experiment.config);
+  checkpoint.graph_cfg = network.experiment.graph_cfg;
+  if (!network.class_names.empty()) {
+    checkpoint.extra["class_names"] = network.class_names;
+  }
+  save_checkpoint(files.weights, checkpoint);
+  write_file_atomically(files.yaml, checkpoint.config_yaml);
 }
 
 torch::Tensor tensor_of(const TensorFile& file, const std::string& path, const std::string& name) {
@@ -79,21 +102,6 @@ PruneFiles prune_files(const std::string& folder, const std::string& config_file
           in_folder("kept_channels.png")};
 }
 
-void write_pruned(const PruneFiles& files, const Experiment& compact, const State& values,
-                  const std::string& class_names) {
-  make_directories(files.folder);
-  write_file_atomically(files.cfg, compact.graph_cfg);
-  Checkpoint checkpoint;
-  checkpoint.model = values;
-  checkpoint.config_yaml = to_yaml(compact.config);
-  checkpoint.graph_cfg = compact.graph_cfg;
-  if (!class_names.empty()) {
-    checkpoint.extra["class_names"] = class_names;
-  }
-  save_checkpoint(files.weights, checkpoint);
-  write_file_atomically(files.yaml, checkpoint.config_yaml);
-}
-
 void verify_pruned(const std::string& yaml, const std::string& weights, const std::string& expected,
                    Registries& registries) {
   const TensorFile file = read_safetensors(expected);
@@ -109,32 +117,38 @@ void verify_pruned(const std::string& yaml, const std::string& weights, const st
       {tensor_of(file, expected, "class_logits"), tensor_of(file, expected, "box_regression")},
       detector->forward(tensor_of(file, expected, "images")));
   SSDQ_CHECK(off < kLargestDifference,
-             "{}: read again, its raw outputs differ by {} of the largest, expected less than {}; "
-             "do not use it",
+             "{}: read again, its raw outputs differ by {} of the largest, expected less than {}",
              weights, off, kLargestDifference);
 }
 
-void verify_written(const PruneFiles& files, const Experiment& compact, const State& values,
+void write_verified(const PruneFiles& files, const PrunedNetwork& network,
                     const torch::Tensor& images, const std::vector<std::string>& verifier,
                     Registries& registries) {
-  const DetectorOutput output = outputs(on_cpu(compact), values, images);
-  const std::string expected = files.weights + ".expected";
+  const Staging staging(files.folder);
+  const PruneFiles staged{
+      "", staging.path(files.cfg), staging.path(files.weights), staging.path(files.yaml), "", "",
+      ""};
+  write_network(staged, network);
+  const DetectorOutput output = outputs(on_cpu(network.experiment), network.values, images);
+  const std::string expected = staging.path("expected.safetensors");
   write_safetensors(expected, {{{"images", images},
                                 {"class_logits", output.class_logits},
                                 {"box_regression", output.box_regression}},
                                {}});
-  const Removal removal(expected);
   if (verifier.empty()) {
-    verify_pruned(files.yaml, files.weights, expected, registries);
-    return;
+    verify_pruned(staged.yaml, staged.weights, expected, registries);
+  } else {
+    std::vector<std::string> command = verifier;
+    command.insert(command.end(), {staged.yaml, staged.weights, expected});
+    const int status = run_program(command);
+    SSDQ_CHECK(status == 0,
+               "{}: the files, read again by another process, failed with status {}; nothing was "
+               "written",
+               files.folder, status);
   }
-  std::vector<std::string> command = verifier;
-  command.insert(command.end(), {files.yaml, files.weights, expected});
-  const int status = run_program(command);
-  SSDQ_CHECK(status == 0,
-             "{}: the check of the written files in a process of its own ended with status {}; do "
-             "not use them",
-             files.folder, status);
+  fs::rename(staged.cfg, files.cfg);
+  fs::rename(staged.weights, files.weights);
+  fs::rename(staged.yaml, files.yaml);
 }
 
 }  // namespace ssdq

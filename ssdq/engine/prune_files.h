@@ -26,18 +26,22 @@ void refuse_existing(const std::vector<std::string>& files);
 // Names in `folder` after the configuration file.
 PruneFiles prune_files(const std::string& folder, const std::string& config_file);
 
-// Writes cfg, weights and yaml, each file whole.
-void write_pruned(const PruneFiles& files, const Experiment& compact, const State& values,
-                  const std::string& class_names);
-
 // Builds a detector from the files alone and compares its raw outputs with those that the file
 // `expected` gives for its images. Throws Error when they differ by more than 1e-4 of the largest.
 void verify_pruned(const std::string& yaml, const std::string& weights, const std::string& expected,
                    Registries& registries);
 
-// verify_pruned against the network in memory, by the program `verifier` (PruneJob) or, when that
-// is empty, in this process.
-void verify_written(const PruneFiles& files, const Experiment& compact, const State& values,
+// A pruned network.
+struct PrunedNetwork {
+  const Experiment& experiment;
+  const State& values;
+  const std::string& class_names;  // one a line
+};
+
+// Writes cfg, weights and yaml into a hidden folder in files.folder, has them read again there and
+// compared with the network in memory on `images` (verify_pruned; by the program `verifier` of
+// PruneJob or, when that is empty, in this process), and only then gives them their names.
+void write_verified(const PruneFiles& files, const PrunedNetwork& network,
                     const torch::Tensor& images, const std::vector<std::string>& verifier,
                     Registries& registries);
 

@@ -33,7 +33,7 @@ SweepRow row_of(double percent, const Experiment& experiment, const State& value
   row.macs = of_network.macs;
   row.weight_bytes = of_network.weight_bytes;
   Detector detector = detector_with(experiment, values);
-  row.milliseconds = measure_network(detector, experiment, kTimedPasses);
+  row.milliseconds = measure_networks({{detector, &experiment}}, kTimedPasses).front();
   return row;
 }
 
@@ -48,6 +48,7 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
   const std::string table = folder / "sweep.md", json = folder / "sweep.json",
                     chart = folder / "sweep.png";
   if (!job.force) refuse_existing({table, json, chart});
+  make_directories(folder.string());
   const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
   const Experiment& experiment = pruner.experiment();
   SweepReport report;
@@ -63,7 +64,8 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
   for (const double percent : percents) {
     log_info("pruning by {:.4g} %", 100 * percent);
     const PrunePlan plan = pruner.plan(percent);
-    const PrunedDetector pruned = pruner.prune(plan);
+    PrunedDetector pruned = pruner.prune(plan);
+    pruner.fit_scales(plan, pruned);
     SweepRow row = row_of(percent, pruned.experiment, pruned.compact, pruner.widths());
     row.masked = main_metric(plan.whole, pruned.masked).second;
     if (job.options.compensation != Compensation::kNone) {
@@ -72,10 +74,10 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
     row.compact = main_metric(pruned.experiment, pruned.compact).second;
     report.rows.push_back(std::move(row));
   }
-  make_directories(folder.string());
+  const cv::Mat picture = sweep_chart(report);
   write_file_atomically(table, sweep_report_text(report, TableStyle::kMarkdown));
   write_file_atomically(json, sweep_report_json(report));
-  write_image(chart, sweep_chart(report));
+  write_image(chart, picture);
   return report;
 }
 

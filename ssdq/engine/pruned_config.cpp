@@ -41,7 +41,7 @@ Config pruned_config(const Experiment& experiment, const std::string& folder,
     definition.annotations = anchored(definition.annotations, experiment.config_file);
     definition.images = anchored(definition.images, experiment.config_file);
   }
-  config.output_dir = (fs::path(folder) / "train").string();
+  config.output_dir = (fs::absolute(folder).lexically_normal() / "train").string();
   return config;
 }
 

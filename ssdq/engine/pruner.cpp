@@ -11,12 +11,14 @@
 #include "ssdq/engine/importances.h"
 #include "ssdq/engine/levels.h"
 #include "ssdq/engine/model_cost.h"
+#include "ssdq/engine/quantizers.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/graph/cfg_file.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/pruning/levels.h"
 #include "ssdq/pruning/merged_constants.h"
 #include "ssdq/pruning/nearest_place.h"
+#include "ssdq/pruning/rescale.h"
 #include "ssdq/pruning/surgery.h"
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/log.h"
@@ -96,8 +98,13 @@ Pruner::Pruner(const Experiment& experiment, const PruneOptions& options)
   class_names_ = join(ssdq::class_names(inspect_checkpoint(options_.weights)), "\n");
   widths_ = code_widths(detector);
   detector->eval();
-  scores_ = method->scores({detector, experiment_, units_, groups_, options_.score_batches});
-  sorted_ = sorted_scores(groups_, scores_);
+  const auto scores =
+      method->scores({detector, experiment_, units_, groups_, options_.score_batches});
+  SSDQ_CHECK(scores.size() == static_cast<size_t>(units_.count),
+             "importance {}: gave {} scores, expected {}, one for each unit", options_.importance,
+             scores.size(), units_.count);
+  ranks_ = ranks_of(groups_, scores);
+  sorted_ = sorted_scores(groups_, scores);
 }
 
 PrunePlan Pruner::plan(double percent) const {
@@ -107,16 +114,18 @@ PrunePlan Pruner::plan(double percent) const {
   plan.whole = experiment_;
   plan.units = units_;
   plan.levels = static_cast<int>(experiment_.graph.features.size());
-  plan.kept = select_units(groups_, scores_, plan.threshold, options_.rounding);
+  const double removed = std::floor(static_cast<double>(sorted_.size()) * percent);
+  plan.kept = select_units(groups_, ranks_, removed, options_.rounding);
   plan.values = original_;
   if (options_.drop_levels) {
-    drop_levels(plan);
+    drop_levels(plan, removed);
   }
   plan.selected = plan.kept;
   if (options_.compensation == Compensation::kExact) {
     Detector detector = detector_with(on_cpu(plan.whole), plan.values);
     auto merged = merge_constants(*detector, plan.units, plan.kept);
     plan.carriers = static_cast<int>(merged.carriers.size());
+    plan.without_carrier = std::move(merged.left_out);
     plan.kept = std::move(merged.kept);
     plan.values_with_carriers = std::move(merged.state);
   }
@@ -124,8 +133,8 @@ PrunePlan Pruner::plan(double percent) const {
   return plan;
 }
 
-void Pruner::drop_levels(PrunePlan& plan) const {
-  const int keep = levels_to_keep(experiment_.graph, units_, groups_, scores_, plan.threshold);
+void Pruner::drop_levels(PrunePlan& plan, double removed) const {
+  const int keep = levels_to_keep(experiment_.graph, units_, groups_, ranks_, removed);
   if (keep == plan.levels) {
     return;
   }
@@ -145,7 +154,7 @@ double Pruner::measured(const PrunePlan& plan) const {
     Experiment compact = plan.whole;
     compact.graph = plan.compact;
     Detector detector = build_detector(compact);
-    return measure_network(detector, compact, kTimedPasses);
+    return measure_networks({{detector, &compact}}, kTimedPasses).front();
   }
   const Cost of_plan = cost(plan.compact);
   return options_.target == PruneTarget::kFlops ? 2.0 * static_cast<double>(of_plan.macs)
@@ -158,8 +167,8 @@ PrunePlan Pruner::plan_for_target() const {
   }
   const bool share = options_.target != PruneTarget::kLatency && options_.target_value <= 1;
   const double wanted = options_.target_value * (share ? measured(plan(0)) : 1);
-  SSDQ_CHECK_CONFIG(wanted > 0, "the target is {} {}; expected more than 0", wanted,
-                    quantity(options_.target));
+  SSDQ_CHECK_CONFIG(wanted > 0 && std::isfinite(wanted),
+                    "the target is {} {}; expected more than 0", wanted, quantity(options_.target));
   const auto [place, value] =
       nearest_place(sorted_.size(), wanted, [&](size_t at) { return measured(plan_at(at)); });
   SSDQ_CHECK_CONFIG(
@@ -192,6 +201,22 @@ PrunedDetector Pruner::prune(const PrunePlan& plan) const {
   pruned.experiment.graph = plan.compact;
   pruned.experiment.graph_cfg = write_cfg(plan.compact);
   return pruned;
+}
+
+void Pruner::fit_scales(const PrunePlan& plan, PrunedDetector& pruned) const {
+  Detector masked = detector_with(on_cpu(plan.whole), pruned.compensated);
+  if (quantizers_of(*masked).empty()) {
+    return;
+  }
+  Detector compact = detector_with(on_cpu(pruned.experiment), pruned.compact);
+  const auto left = rescale_statistics(*masked, plan.units, plan.kept, *compact);
+  if (!left.empty()) {
+    log_warning(
+        "the quantized weights of {} have another scale with fewer channels, and no batch norm to "
+        "take it up; train the pruned network again",
+        join(left, ", "));
+  }
+  pruned.compact = cpu_copy(*compact);
 }
 
 }  // namespace ssdq

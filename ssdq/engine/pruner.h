@@ -39,16 +39,17 @@ struct PruneOptions {
 
 // Which channels stay.
 struct PrunePlan {
-  double percent = 0;          // of the channels in scope that are removed
-  double threshold = 0;        // the score from which channels are kept
-  int levels = 0;              // that remain
-  int carriers = 0;            // channels that stay to carry merged constants
-  Experiment whole;            // without the levels that are dropped
-  State values;                // of its network
-  State values_with_carriers;  // empty without kExact
-  ChannelUnits units;          // of its network
-  KeptUnits selected;          // by their scores
-  KeptUnits kept;              // those and the carriers
+  double percent = 0;                        // of the channels in scope that are removed
+  double threshold = 0;                      // the least score that is kept for its own sake
+  int levels = 0;                            // that remain
+  int carriers = 0;                          // channels that stay to carry merged constants
+  std::vector<std::string> without_carrier;  // groups that kExact cannot serve, with the reason
+  Experiment whole;                          // without the levels that are dropped
+  State values;                              // of its network
+  State values_with_carriers;                // empty without kExact
+  ChannelUnits units;                        // of its network
+  KeptUnits selected;                        // by their scores
+  KeptUnits kept;                            // those and the carriers
   Graph compact;
 };
 
@@ -84,9 +85,13 @@ class Pruner {
 
   PrunedDetector prune(const PrunePlan& plan) const;
 
+  // Gives the compact network what its quantizers ask for: see rescale_statistics(). Warns of what
+  // remains. Nothing without quantizers.
+  void fit_scales(const PrunePlan& plan, PrunedDetector& pruned) const;
+
  private:
   PrunePlan plan_at(size_t place) const;
-  void drop_levels(PrunePlan& plan) const;
+  void drop_levels(PrunePlan& plan, double removed) const;
   double measured(const PrunePlan& plan) const;
 
   Experiment experiment_;
@@ -97,8 +102,8 @@ class Pruner {
   WidthPlan widths_;
   ChannelUnits units_;
   std::vector<ChannelGroup> groups_;
-  std::vector<double> scores_;  // by unit
-  std::vector<double> sorted_;
+  std::vector<double> ranks_;   // of the scores, by unit
+  std::vector<double> sorted_;  // scores
 };
 
 // In evaluation mode, on the experiment's device.

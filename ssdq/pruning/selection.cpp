@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ssdq/utils/error.h"
 
@@ -19,6 +20,24 @@ std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
   }
   std::sort(all.begin(), all.end());
   return all;
+}
+
+std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
+                             const std::vector<double>& scores) {
+  std::vector<std::pair<double, int>> units;
+  for (const auto& group : groups) {
+    for (const int unit : group.units) {
+      SSDQ_CHECK(std::isfinite(scores[unit]),
+                 "the importance of a channel is {}; expected a number", scores[unit]);
+      units.emplace_back(scores[unit], unit);
+    }
+  }
+  std::sort(units.begin(), units.end());
+  std::vector<double> ranks(scores.size());
+  for (size_t rank = 0; rank < units.size(); ++rank) {
+    ranks[units[rank].second] = static_cast<double>(rank);
+  }
+  return ranks;
 }
 
 double threshold_at(const std::vector<double>& sorted, double percent) {

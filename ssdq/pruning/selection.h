@@ -15,6 +15,12 @@ struct CountRounding {
 std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
                                   const std::vector<double>& scores);
 
+// The scores in the order in which units go, 0 for the first: by score, of equals by unit; units
+// outside the groups get 0. So no two are equal and any number of units can go. Throws Error for a
+// score that is not finite.
+std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
+                             const std::vector<double>& scores);
+
 // Of n sorted scores the one at place floor(n percent): removing what lies below removes that
 // share. 0 for no scores. Throws ConfigError for a percent outside [0, 1).
 double threshold_at(const std::vector<double>& sorted, double percent);

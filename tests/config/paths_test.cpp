@@ -1,5 +1,8 @@
 #include "ssdq/config/paths.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <gmock/gmock.h>
 
 #include "tests/config/config_testing.h"
@@ -13,6 +16,23 @@ TEST(ResolvePath, FindsFilesAsGivenAndBesideTheConfiguration) {
   EXPECT_EQ(resolve_path("fork_vgg_bn_quan.yaml", config),
             testing::data_path("fork_vgg_bn_quan.yaml"));
   EXPECT_EQ(resolve_path("paths_test.cpp", config), SSDQ_SOURCE_DIR "/tests/config/paths_test.cpp");
+}
+
+TEST(ResolvePath, BareNamesAreThoseBesideTheConfigurationFirst) {
+  const auto folder = std::filesystem::temp_directory_path() / "ssdq_paths_test";
+  for (const char* part : {"run", "elsewhere"}) {
+    std::filesystem::create_directories(folder / part);
+    std::ofstream(folder / part / "network.cfg") << part;
+  }
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder / "elsewhere");
+  const auto config = (folder / "run" / "config.yaml").string();
+  const auto bare = resolve_path("network.cfg", config);
+  const auto given = resolve_path("./network.cfg", config);
+  std::filesystem::current_path(before);
+  EXPECT_EQ(bare, (folder / "run" / "network.cfg").string());
+  EXPECT_EQ(given, "network.cfg");
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ResolvePath, MissingFileListsThePlacesTried) {

@@ -54,6 +54,16 @@ TEST(SelectUnits, CutsAtOneThresholdAndKeepsTheBestOfEachGroup) {
             (KeptUnits{true, true, true, true, true, true, true}));
 }
 
+TEST(SelectUnits, OfRanksRemovesAnyNumberOfEquals) {
+  const std::vector<ChannelGroup> groups = {group_of({1, 2, 3, 4}), group_of({6, 7})};
+  const std::vector<double> scores = {9, 0, 0, 0, 0.5, 9, 0, 0.25};  // 0 and 5 are in no group
+  const auto ranks = ranks_of(groups, scores);
+  EXPECT_EQ(ranks, (std::vector<double>{0, 0, 1, 2, 5, 0, 3, 4}));
+  EXPECT_EQ(select_units(groups, ranks, 2, {}),
+            (KeptUnits{true, false, false, true, true, true, true, true}));
+  EXPECT_THROW(ranks_of(groups, {9, 0, 0, std::nan(""), 0, 9, 0, 0}), Error);
+}
+
 TEST(SelectUnits, RefusesWhatItCannotCut) {
   for (const double percent : {-0.1, 1.0, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
     EXPECT_THROW(threshold_at({1, 2}, percent), ConfigError) << percent;
