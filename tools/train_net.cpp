@@ -1,7 +1,8 @@
 #include <filesystem>
 #include <iostream>
-#include <set>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <torch/cuda.h>
@@ -40,9 +41,12 @@ po::options_description describe() {
   return options;
 }
 
-// Whether there is something to go on from after a failure.
-bool has_checkpoint(const std::string& folder) {
-  return std::filesystem::exists(std::filesystem::path(folder) / "last_checkpoint.txt");
+// When the folder's newest checkpoint was written, if there is one.
+std::optional<std::filesystem::file_time_type> time_of_checkpoint(const std::string& folder) {
+  std::error_code none;
+  const auto time =
+      std::filesystem::last_write_time(std::filesystem::path(folder) / "last_checkpoint.txt", none);
+  return none ? std::nullopt : std::optional(time);
 }
 
 void check_gpus(int asked) {
@@ -70,9 +74,12 @@ int run(int argc, char** argv) {
     if (given.count("num-gpus") != 0) {
       check_gpus(launch->processes);
     }
-    const auto resume = [&]() -> std::vector<std::string> {
-      const bool there = has_checkpoint(loaded.config.output_dir) && given.count("resume") == 0;
-      return there ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
+    const auto& folder = loaded.config.output_dir;
+    // A checkpoint of an earlier run is nothing to go on from.
+    const auto resume = [&, before = time_of_checkpoint(folder)]() -> std::vector<std::string> {
+      const auto now = time_of_checkpoint(folder);
+      const bool own = now && now != before && given.count("resume") == 0;
+      return own ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
     };
     return ssdq::launch(*launch, without_launch_options(argc, argv), resume);
   }

@@ -118,6 +118,17 @@ TEST_F(FailureOfRanks, AKilledRunStartsAgainFromItsCheckpoint) {
   EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 80);
 }
 
+TEST_F(FailureOfRanks, ACheckpointOfAnEarlierRunIsNothingToGoOnFrom) {
+  train("run", 0, {"SOLVER.MAX_ITER", "2", "DATASETS.TEST", "[]"});
+  const pid_t launcher = start({"--max-restarts", "1", "SOLVER.MAX_ITER", "3"});
+  const pid_t rank = process_of_rank(1);
+  ASSERT_NE(rank, 0);
+  kill(rank, SIGKILL);
+  EXPECT_EQ(wait_for(launcher), 0) << content("log");
+  EXPECT_THAT(content("log"), AllOf(HasSubstr("restart 1 of 1"), HasSubstr("iter 3/3"),
+                                    ::testing::Not(HasSubstr("resuming "))));
+}
+
 TEST_F(FailureOfRanks, RanksWithOtherConfigurationsAreRefused) {
   const auto port = std::to_string(find_free_port());
   std::vector<pid_t> ranks;
