@@ -71,8 +71,16 @@ int run(int argc, char** argv) {
     return ssdq::kExitOk;
   }
   if (const auto launch = read_launch_options(given)) {
+    auto arguments = without_launch_options(argc, argv);
+    const auto& device = loaded.config.model.device;
     if (given.count("num-gpus") != 0) {
+      SSDQ_CHECK_CONFIG(device != "cpu",
+                        "--num-gpus was given, but MODEL.DEVICE is cpu; --num-procs {} starts "
+                        "processes on the CPU",
+                        launch->processes);
       check_gpus(launch->processes);
+    } else if (device == "auto") {
+      arguments.insert(arguments.end(), {"MODEL.DEVICE", "cpu"});
     }
     const auto& folder = loaded.config.output_dir;
     // A checkpoint of an earlier run is nothing to go on from.
@@ -81,7 +89,7 @@ int run(int argc, char** argv) {
       const bool own = now && now != before && given.count("resume") == 0;
       return own ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
     };
-    return ssdq::launch(*launch, without_launch_options(argc, argv), resume);
+    return ssdq::launch(*launch, arguments, resume);
   }
   ssdq::TrainOptions train;
   train.resume = given.count("resume") != 0;

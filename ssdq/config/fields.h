@@ -228,7 +228,9 @@ void visit_fields(Visitor& v, DistributedConfig& c) {
   v.field("BACKEND", c.backend, "auto: NCCL on GPUs, else Gloo.",
           one_of({"auto", "nccl", "gloo", "mpi"}));
   v.field("TIMEOUT", c.timeout, "Seconds that a rank waits for the others.", above(0));
-  v.field("BUCKET_MB", c.bucket_mb, "Gradients that are reduced in one call, in MiB.", above(0));
+  v.field("BUCKET_MB", c.bucket_mb,
+          "Gradients that are reduced in one call, in MiB; on GPUs at most a quarter of all.",
+          above(0));
   v.field("GRADIENT_DTYPE", c.gradient_dtype, "Type in which gradients travel.",
           one_of({"float32", "bfloat16"}));
   v.field("SYNC_BN", c.sync_bn, "Batch norm over the images of all ranks.");

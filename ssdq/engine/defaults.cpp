@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include "ssdq/config/writer.h"
 #include "ssdq/distributed/agreement.h"
@@ -113,20 +112,14 @@ void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, T
                         experiment.config.quantization.bn_reestimate_batches);
 }
 
-// What all ranks must have alike.
-Facts facts_of(const Experiment& experiment, const Dataset& dataset) {
-  Config config = experiment.config;
-  config.model.device.clear();
+Facts facts_of(const Dataset& dataset) {
   std::string annotations;
   for (int64_t i = 0; i < dataset.size(); ++i) {
     const Record record = dataset.record(i);
     annotations += fmt::format("{} {}\n", record.image_id, record.objects.size());
   }
-  return {{"configuration", to_yaml(config)},
-          {"network", experiment.graph_cfg},
-          {"training set", fmt::format("{}: {} images, annotations {:016x}", dataset.name(),
-                                       dataset.size(), std::hash<std::string>{}(annotations))},
-          {"LibTorch", std::to_string(TORCH_VERSION_MAJOR)}};
+  return {{"training set", fmt::format("{}: {} images, annotations {:016x}", dataset.name(),
+                                       dataset.size(), std::hash<std::string>{}(annotations))}};
 }
 
 void prepare_weights(TrainingRun& run, const Experiment& experiment) {
@@ -232,7 +225,7 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
     prepare_weights(*run, experiment);
   }
   if (experiment.ranks) {
-    check_agreement(*experiment.ranks->group, facts_of(experiment, *run->dataset));
+    check_agreement(*experiment.ranks->group, facts_of(*run->dataset));
     broadcast_state(*experiment.ranks->group, *run->detector);
   }
   run->penalised = penalised_for(*run->detector, experiment.config.prune);

@@ -1,5 +1,6 @@
 #include "ssdq/engine/detection_trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -44,6 +45,26 @@ std::string described(const std::vector<std::pair<std::string, double>>& values)
   return join(parts, ", ");
 }
 
+// On a GPU a small network would fit into one bucket, which the backward pass cannot hide: four at
+// least, unless they would be smaller than a MiB. On a CPU hiding takes its time from the backward
+// pass itself (docs/distributed.md).
+ReducerOptions reducer_options(const GradientReducer::NamedParameters& parameters,
+                               const DistributedConfig& settings, bool cuda) {
+  constexpr int64_t kMiB = 1 << 20;
+  constexpr int64_t kBuckets = 4;
+  int64_t bytes = 0;
+  for (const auto& parameter : parameters) {
+    bytes += parameter.second.numel() * static_cast<int64_t>(sizeof(float));
+  }
+  ReducerOptions options;
+  options.bucket_bytes = static_cast<int64_t>(settings.bucket_mb * kMiB);
+  if (cuda) {
+    options.bucket_bytes = std::min(options.bucket_bytes, std::max(kMiB, bytes / kBuckets));
+  }
+  options.bfloat16 = settings.gradient_dtype == "bfloat16";
+  return options;
+}
+
 }  // namespace
 
 torch::Tensor images_of(const Batch& batch, const Experiment& experiment) {
@@ -65,11 +86,9 @@ DetectionTrainer::DetectionTrainer(const Experiment& experiment, Detector detect
   for (const auto& item : detector_->named_parameters()) {
     parameters.emplace_back(item.key(), item.value());
   }
-  const DistributedConfig& settings = experiment_.config.distributed;
-  ReducerOptions options;
-  options.bucket_bytes = static_cast<int64_t>(settings.bucket_mb * (1 << 20));
-  options.bfloat16 = settings.gradient_dtype == "bfloat16";
-  reducer_ = std::make_unique<GradientReducer>(parameters, *experiment_.ranks->group, options);
+  reducer_ = std::make_unique<GradientReducer>(
+      parameters, *experiment_.ranks->group,
+      reducer_options(parameters, experiment_.config.distributed, experiment_.device.is_cuda()));
 }
 
 MultiBoxLoss detection_loss(const DetectorOutput& output, const Batch& batch,

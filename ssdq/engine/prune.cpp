@@ -203,7 +203,7 @@ PruneReport run_pruning(const LoadedConfig& loaded, const PruneJob& job, Registr
     if (!job.force) refuse_existing(files.all());
     SSDQ_CHECK_CONFIG(job.bn_batches == 0 || !config.datasets.train.empty(),
                       "--bn-batches reads training images, but DATASETS.TRAIN is empty");
-    make_directories(files.folder);
+    check_writable_folder(files.folder);
   }
   const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
   const Timer clock;

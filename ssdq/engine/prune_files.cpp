@@ -88,6 +88,17 @@ void refuse_existing(const std::vector<std::string>& files) {
   }
 }
 
+void check_writable_folder(const std::string& folder) {
+  fs::path there = fs::absolute(folder).lexically_normal();
+  while (!fs::exists(there) && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  SSDQ_CHECK_CONFIG(fs::is_directory(there), "{}: is a file; expected a folder to write into",
+                    there.string());
+  SSDQ_CHECK_CONFIG(access(there.c_str(), W_OK) == 0, "{}: no permission to write there",
+                    there.string());
+}
+
 PruneFiles prune_files(const std::string& folder, const std::string& config_file) {
   const std::string stem = fs::path(config_file).stem().string() + "_pruned";
   const auto in_folder = [&](const std::string& name) {

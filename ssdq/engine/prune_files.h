@@ -23,6 +23,9 @@ std::string default_prune_folder(const Config& config);
 // Throws ConfigError that tells of --force when one of them exists.
 void refuse_existing(const std::vector<std::string>& files);
 
+// Throws ConfigError when the folder could not be made or written into; makes nothing.
+void check_writable_folder(const std::string& folder);
+
 // Names in `folder` after the configuration file.
 PruneFiles prune_files(const std::string& folder, const std::string& config_file);
 

@@ -48,7 +48,7 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
   const std::string table = folder / "sweep.md", json = folder / "sweep.json",
                     chart = folder / "sweep.png";
   if (!job.force) refuse_existing({table, json, chart});
-  make_directories(folder.string());
+  check_writable_folder(folder.string());
   const Pruner pruner(experiment_to_prune(loaded, registries), job.options);
   const Experiment& experiment = pruner.experiment();
   SweepReport report;
@@ -75,6 +75,7 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
     report.rows.push_back(std::move(row));
   }
   const cv::Mat picture = sweep_chart(report);
+  make_directories(folder.string());
   write_file_atomically(table, sweep_report_text(report, TableStyle::kMarkdown));
   write_file_atomically(json, sweep_report_json(report));
   write_image(chart, picture);

@@ -2,12 +2,15 @@
 
 #include <iostream>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include "ssdq/checkpoint/checkpointer.h"
 #include "ssdq/config/writer.h"
+#include "ssdq/distributed/agreement.h"
 #include "ssdq/distributed/ranks.h"
 #include "ssdq/distributed/world.h"
 #include "ssdq/engine/defaults.h"
@@ -40,6 +43,20 @@ void announce(const Experiment& experiment, const LoadedConfig& loaded) {
     log_info("{} ranks, {} images in a step, SOLVER.LR {:g}, {} iterations", experiment.world.size,
              experiment.world.size * solver.batch_size, solver.lr, solver.max_iter);
   }
+}
+
+// Connects the ranks and makes sure that they are of one run, before anything is written.
+void meet_ranks(Experiment& experiment) {
+  experiment.ranks =
+      connect_ranks(experiment.world, experiment.config.distributed, experiment.device);
+  if (!experiment.ranks) {
+    return;
+  }
+  Config config = experiment.config;
+  config.model.device.clear();
+  check_agreement(*experiment.ranks->group, {{"configuration", to_yaml(config)},
+                                             {"network", experiment.graph_cfg},
+                                             {"LibTorch", std::to_string(TORCH_VERSION_MAJOR)}});
 }
 
 void prepare(const Experiment& experiment) {
@@ -137,7 +154,7 @@ int run_training(const LoadedConfig& loaded, const TrainOptions& options, Regist
     Log::global().set_level(LogLevel::kWarning);
   }
   announce(experiment, loaded);
-  experiment.ranks = connect_ranks(world, config.distributed, experiment.device);
+  meet_ranks(experiment);
   if (options.eval_only) {
     return evaluate_only(experiment, loaded);
   }

@@ -307,6 +307,11 @@ TEST_F(PruneNet, MistakesAreOneSentence) {
                  {"--weights", weights, "--granularity", "weight", "--amount", "0.5"});
   expect_mistake(2, "--quick does nothing with --sweep",
                  {"--weights", weights, "--sweep", "0.1", "--quick", "1"});
+  std::ofstream(output("file")) << "x";
+  const auto into_file = run_tool("prune_net", {"--config-file", config(), "--weights", weights,
+                                                "--percent", "0.5", "--output", output("file/x")});
+  EXPECT_EQ(into_file.status, 2) << into_file.output;
+  EXPECT_THAT(into_file.output, HasSubstr("is a file; expected a folder"));
   expect_mistake(2, "--multiple does nothing without --regular 1",
                  {"--weights", weights, "--percent", "0.5", "--multiple", "4"});
   expect_mistake(2, "gamma", {"--weights", weights, "--percent", "0.5", "--importance", "gamma"});
