@@ -163,7 +163,9 @@ TEST_F(FailureOfRanks, MistakesInAddressesAreOneSentence) {
 
 TEST_F(FailureOfRanks, MistakesInNumbersOfRanksAreOneSentence) {
   expect_refused({"--num-procs", "0"}, 0, 2, "0 processes cannot be started; expected 1 or more");
-  expect_refused({"--num-gpus", "64"}, 0, 2, "--num-gpus 64 was given, but LibTorch sees");
+  expect_refused({"--num-gpus", "64", "MODEL.DEVICE", "auto"}, 0, 2,
+                 "--num-gpus 64 was given, but LibTorch sees");
+  expect_refused({"--num-gpus", "2"}, 0, 2, "--num-gpus was given, but MODEL.DEVICE is cpu");
   {
     const EnvironmentScope scope(Variables{{"RANK", "0"}});
     expect_refused({}, 0, 2, "WORLD_SIZE is not set in the environment but RANK is; set both");
