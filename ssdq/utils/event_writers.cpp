@@ -142,6 +142,9 @@ std::string status_line(const EventStorage& storage, int64_t max_iteration, doub
   }
   if (const auto share = storage.latest("sparsity/near_zero")) {
     line += fmt::format("  sparsity {:.0f}% of scales near 0", 100 * *share);
+    if (const auto below = storage.latest("sparsity/below_50")) {
+      line += fmt::format(", {:.0f} below the 50% cut", *below);
+    }
   }
   return line + fmt::format("  mem {:.0f} MB", memory_mb);
 }

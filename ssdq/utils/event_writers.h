@@ -50,8 +50,8 @@ class JsonlWriter : public EventWriter {
 // The status line, such as
 // "eta 0:12:03  iter 120/4000  loss 3.21 (cls 2, loc 1.21)  0.412 s/it (data 0.003)  lr 1.0e-3
 // mem 812 MB" (medians of the last EventStorage::kWindow values; in sparsity training, before the
-// memory, "sparsity 43% of scales near 0"), logged by write(). On a terminal tick() redraws a
-// progress bar below it.
+// memory, "sparsity 43% of scales near 0, 512 below the 50% cut"), logged by write(). On a terminal
+// tick() redraws a progress bar below it.
 class ConsoleWriter : public EventWriter {
  public:
   ConsoleWriter(Log& log, int64_t max_iteration);

@@ -111,8 +111,10 @@ TEST(ConsoleWriter, StatusLineReadsAsDocumented) {
 TEST(ConsoleWriter, StatusLineTellsOfSparsity) {
   EventStorage storage;
   storage.put("sparsity/near_zero", 0.426, false);
-  storage.put("sparsity/threshold_50", 0.1, false);
   EXPECT_EQ(status_line(storage, 10, 5), "iter 0/10  sparsity 43% of scales near 0  mem 5 MB");
+  storage.put("sparsity/below_50", 512, false);
+  EXPECT_EQ(status_line(storage, 10, 5),
+            "iter 0/10  sparsity 43% of scales near 0, 512 below the 50% cut  mem 5 MB");
 }
 
 TEST(ConsoleWriter, StatusLineLeavesOutWhatIsUnknown) {
