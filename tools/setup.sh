@@ -51,3 +51,8 @@ ssdq_build() {
   ssdq_say "Building (the first time takes minutes)"
   cmake --build --preset release
 }
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+  ssdq_install "${ssdq_packages[@]}"
+  ssdq_build
+fi
