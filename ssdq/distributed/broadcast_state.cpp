@@ -95,23 +95,30 @@ void broadcast_pack(ProcessGroup& group, const std::vector<torch::Tensor>& pack,
 
 }  // namespace
 
-void broadcast_state(ProcessGroup& group, torch::nn::Module& module, int root) {
+void broadcast_tensors(ProcessGroup& group, const std::vector<torch::Tensor>& tensors, int root) {
   const torch::NoGradGuard no_grad;
-  const auto tensors = tensors_of(module);
-  check_agreement(group, tensors, root);
   std::vector<torch::Tensor> pack;
   int64_t bytes = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    pack.push_back(tensors[i].tensor);
+    pack.push_back(tensors[i]);
     bytes += static_cast<int64_t>(pack.back().nbytes());
-    const bool ends =
-        i + 1 == tensors.size() || tensors[i + 1].tensor.device() != pack.back().device();
+    const bool ends = i + 1 == tensors.size() || tensors[i + 1].device() != pack.back().device();
     if (ends || bytes >= kPackBytes) {
       broadcast_pack(group, pack, root);
       pack.clear();
       bytes = 0;
     }
   }
+}
+
+void broadcast_state(ProcessGroup& group, torch::nn::Module& module, int root) {
+  const auto named = tensors_of(module);
+  check_agreement(group, named, root);
+  std::vector<torch::Tensor> tensors;
+  for (const auto& one : named) {
+    tensors.push_back(one.tensor);
+  }
+  broadcast_tensors(group, tensors, root);
 }
 
 }  // namespace ssdq

@@ -170,6 +170,7 @@ std::unique_ptr<Sparsity> sparsity_hook(const TrainingRun& run, const Config& co
 
 void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_run) {
   const SolverConfig& solver = experiment.config.solver;
+  const bool writes = !dry_run && experiment.world.rank == 0;
   Trainer& trainer = *run.trainer;
   trainer.add_hook(std::make_unique<IterationTimer>());
   trainer.add_hook(std::make_unique<LrScheduler>(solver, run.optimizer));
@@ -178,7 +179,7 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
         std::make_unique<QuantizationScheduleHook>(run.quantization, run.optimizer, run.ema));
   }
   if (!run.penalised.empty()) {
-    trainer.add_hook(sparsity_hook(run, experiment.config, !dry_run && experiment.world.rank == 0));
+    trainer.add_hook(sparsity_hook(run, experiment.config, writes));
   }
   if (experiment.ranks && !experiment.config.distributed.sync_bn) {
     trainer.add_hook(std::make_unique<SharedStatistics>(experiment.ranks->group, run.detector));
@@ -189,7 +190,6 @@ void add_default_hooks(TrainingRun& run, const Experiment& experiment, bool dry_
   if (dry_run) {
     return;
   }
-  const bool writes = experiment.world.rank == 0;
   if (run.quantization && experiment.config.quantization.bn_reestimate_batches > 0) {
     trainer.add_hook(std::make_unique<BnReestimation>(
         [&run, &experiment](Trainer& at) { reestimate_for_hook(run, experiment, at); }));
@@ -226,7 +226,9 @@ std::unique_ptr<TrainingRun> build_training(const Experiment& experiment, bool r
   }
   if (experiment.ranks) {
     check_agreement(*experiment.ranks->group, facts_of(*run->dataset));
-    broadcast_state(*experiment.ranks->group, *run->detector);
+    if (!resume) {
+      broadcast_state(*experiment.ranks->group, *run->detector);
+    }
   }
   run->penalised = penalised_for(*run->detector, experiment.config.prune);
   run->optimizer = make_optimizer(*run->detector, solver, experiment.config.quantization.lr_factor,

@@ -37,9 +37,6 @@ class DetectionTrainer : public Trainer {
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
   const Experiment& experiment() const { return experiment_; }
 
-  // Of the last step; null without ranks.
-  const GradientReducer* reducer() const { return reducer_.get(); }
-
  protected:
   void prepare_step() override;  // training mode
   void run_step() override;

@@ -7,8 +7,7 @@
 #include <torch/torch.h>
 
 #include "ssdq/checkpoint/checkpoint.h"
-#include "ssdq/config/validate.h"
-#include "ssdq/config/writer.h"
+#include "ssdq/config/paths.h"
 #include "ssdq/engine/experiment.h"
 #include "ssdq/engine/named_backbones.h"
 #include "ssdq/engine/prune_files.h"
@@ -19,7 +18,6 @@
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
-#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
@@ -49,27 +47,18 @@ State load(const Experiment& experiment, const std::string& path) {
 }
 
 // The network is the same, so that its cfg stays where it is.
-Checkpoint sparse_checkpoint(const Experiment& experiment, const MagnitudePruneOptions& options,
-                             const Files& files, const State& values) {
+Experiment sparse_experiment(Experiment experiment, const Files& files) {
   const auto cfg = resolve_path(backbone_cfg(experiment.config), experiment.config_file);
-  Checkpoint checkpoint;
-  checkpoint.model = values;
-  checkpoint.config_yaml =
-      to_yaml(pruned_config(experiment, files.folder, fs::absolute(cfg).lexically_normal().string(),
-                            fs::path(files.weights).filename().string()));
-  checkpoint.graph_cfg = experiment.graph_cfg;
-  const auto names = class_names(inspect_checkpoint(options.weights));
-  if (!names.empty()) {
-    checkpoint.extra["class_names"] = join(names, "\n");
-  }
-  return checkpoint;
+  experiment.config =
+      pruned_config(experiment, files.folder, fs::absolute(cfg).lexically_normal().string(),
+                    fs::path(files.weights).filename().string());
+  return experiment;
 }
 
 void read_again(const Experiment& experiment, const Files& files, const State& values,
                 Registries& registries) {
   const auto loaded = load_config(files.yaml);
-  validate(loaded.config, loaded.origins, known_names(registries));
-  const Experiment again = build_experiment(loaded.config, loaded.file, registries);
+  const Experiment again = experiment_to_prune(loaded, registries);
   SSDQ_CHECK(again.graph == experiment.graph,
              "{}: read again, it describes another network than the one in memory; do not use it",
              files.yaml);
@@ -109,10 +98,10 @@ MagnitudeReport run_magnitude_pruning(const LoadedConfig& loaded,
   const State original = load(experiment, options.weights);
   SparseState sparse = prune_smallest_weights(experiment.graph, original, options.amount);
 
-  const Checkpoint checkpoint = sparse_checkpoint(experiment, options, files, sparse.state);
   make_directories(files.folder);
-  save_checkpoint(files.weights, checkpoint);
-  write_file_atomically(files.yaml, checkpoint.config_yaml);
+  write_network(
+      files.weights, files.yaml,
+      {sparse_experiment(experiment, files), sparse.state, class_names_in(options.weights)});
   read_again(experiment, files, sparse.state, registries);
 
   MagnitudeReport report;

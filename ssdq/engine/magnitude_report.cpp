@@ -27,36 +27,6 @@ std::string weights(const MagnitudeReport& report, TableStyle style) {
   return text_table(rows, 1, style);
 }
 
-std::string metrics(const MagnitudeReport& report, TableStyle style) {
-  Rows rows = {{"network", "data set", "metric", "value"}};
-  for (const auto& [name, results] : report.evaluations) {
-    for (const auto& result : results) {
-      const auto& [metric, value] = result.table.metrics.front();
-      rows.push_back({name, result.dataset, metric, fmt::format("{:.4f}", value)});
-    }
-  }
-  return text_table(rows, 3, style);
-}
-
-ordered_json metrics_json(const MagnitudeReport& report) {
-  ordered_json rows = ordered_json::array();
-  for (const auto& [name, results] : report.evaluations) {
-    for (const auto& result : results) {
-      ordered_json values;
-      for (const auto& [metric, value] : result.table.metrics) {
-        values[metric] = value;
-      }
-      rows.push_back({{"network", name}, {"dataset", result.dataset}, {"metrics", values}});
-    }
-  }
-  return rows;
-}
-
-std::string heading(const char* text, TableStyle style) {
-  return style == TableStyle::kMarkdown ? fmt::format("\n## {}\n\n", text)
-                                        : fmt::format("\n{}\n", text);
-}
-
 }  // namespace
 
 std::string magnitude_report_text(const MagnitudeReport& report, TableStyle style) {
@@ -65,7 +35,7 @@ std::string magnitude_report_text(const MagnitudeReport& report, TableStyle styl
                       100 * report.amount);
   text += heading("Weights", style) + weights(report, style);
   if (!report.evaluations.empty()) {
-    text += heading("Metrics", style) + metrics(report, style);
+    text += heading("Metrics", style) + evaluation_table(report.evaluations, style);
   }
   return text;
 }
@@ -83,7 +53,7 @@ std::string magnitude_report_json(const MagnitudeReport& report) {
                               {"total", one.total},
                               {"sparsity", share(one.zeros, one.total)}});
   }
-  json["metrics"] = metrics_json(report);
+  json["metrics"] = evaluation_json(report.evaluations);
   json["files"] = report.files;
   return json.dump(2) + "\n";
 }

@@ -2,10 +2,9 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "ssdq/engine/inference.h"
+#include "ssdq/engine/evaluation_tables.h"
 #include "ssdq/graph/text_table.h"
 #include "ssdq/pruning/magnitude.h"
 
@@ -18,7 +17,7 @@ struct MagnitudeReport {
   std::vector<WeightSparsity> sparse;
   int64_t zeros = 0, total = 0;  // of all convolution weights
   // "original", "sparse": metrics on each of DATASETS.TEST; empty when that is.
-  std::vector<std::pair<std::string, std::vector<EvaluationResult>>> evaluations;
+  NamedEvaluations evaluations;
   std::vector<std::string> files;  // written
 };
 

@@ -12,6 +12,8 @@ namespace ssdq {
 // Code widths of the nodes that the detector's quantizers quantize.
 WidthPlan code_widths(const Detector& detector);
 
+constexpr int kTimedPasses = 20;  // that a reported time is the median of, unless told otherwise
+
 // Milliseconds of each node on one image of random pixels, in node order: the median of `runs`
 // passes in evaluation mode after one to warm up. A quantized node's time is that of the
 // simulation in float. Ranges that are not set yet come from that image.

@@ -21,16 +21,13 @@
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/log.h"
-#include "ssdq/utils/strings.h"
 #include "ssdq/utils/timer.h"
 #include "ssdq/visualization/image_io.h"
 
 namespace ssdq {
 namespace {
 
-constexpr double kLargestDifference = 1e-4;
 constexpr int kImages = 4;
-constexpr int kTimedPasses = 20;
 
 struct Images {
   torch::Tensor tensor;  // [N, C, H, W]

@@ -12,7 +12,6 @@
 #include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/checkpoint/safetensors.h"
 #include "ssdq/config/reader.h"
-#include "ssdq/config/validate.h"
 #include "ssdq/config/writer.h"
 #include "ssdq/engine/output_difference.h"
 #include "ssdq/engine/pruner.h"
@@ -20,13 +19,12 @@
 #include "ssdq/utils/error.h"
 #include "ssdq/utils/files.h"
 #include "ssdq/utils/run_program.h"
+#include "ssdq/utils/strings.h"
 
 namespace ssdq {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kLargestDifference = 1e-4;
 
 // A hidden folder that is gone when it goes out of scope.
 class Staging {
@@ -56,19 +54,6 @@ DetectorOutput outputs(const Experiment& experiment, const State& values,
   return detector_with(experiment, values)->forward(images);
 }
 
-void write_network(const PruneFiles& files, const PrunedNetwork& network) {
-  write_file_atomically(files.cfg, network.experiment.graph_cfg);
-  Checkpoint checkpoint;
-  checkpoint.model = network.values;
-  checkpoint.config_yaml = to_yaml(network.experiment.config);
-  checkpoint.graph_cfg = network.experiment.graph_cfg;
-  if (!network.class_names.empty()) {
-    checkpoint.extra["class_names"] = network.class_names;
-  }
-  save_checkpoint(files.weights, checkpoint);
-  write_file_atomically(files.yaml, checkpoint.config_yaml);
-}
-
 torch::Tensor tensor_of(const TensorFile& file, const std::string& path, const std::string& name) {
   for (const auto& [found, tensor] : file.tensors) {
     if (found == name) return tensor;
@@ -77,6 +62,23 @@ torch::Tensor tensor_of(const TensorFile& file, const std::string& path, const s
 }
 
 }  // namespace
+
+void write_network(const std::string& weights, const std::string& yaml,
+                   const PrunedNetwork& network) {
+  Checkpoint checkpoint;
+  checkpoint.model = network.values;
+  checkpoint.config_yaml = to_yaml(network.experiment.config);
+  checkpoint.graph_cfg = network.experiment.graph_cfg;
+  if (!network.class_names.empty()) {
+    checkpoint.extra["class_names"] = network.class_names;
+  }
+  save_checkpoint(weights, checkpoint);
+  write_file_atomically(yaml, checkpoint.config_yaml);
+}
+
+std::string class_names_in(const std::string& weights) {
+  return join(class_names(inspect_checkpoint(weights)), "\n");
+}
 
 std::string default_prune_folder(const Config& config) {
   return (fs::path(config.output_dir) / "pruned").string();
@@ -117,9 +119,7 @@ void verify_pruned(const std::string& yaml, const std::string& weights, const st
                    Registries& registries) {
   const TensorFile file = read_safetensors(expected);
   const auto loaded = load_config(yaml, {"MODEL.DEVICE", "cpu"});
-  validate(loaded.config, loaded.origins, known_names(registries));
-  const Experiment experiment = build_experiment(loaded.config, loaded.file, registries);
-  torch::set_num_threads(experiment.threads.compute);
+  const Experiment experiment = experiment_to_prune(loaded, registries);
   Detector detector = build_detector(experiment);
   load_weights(detector, weights);
   detector->eval();
@@ -136,10 +136,10 @@ void write_verified(const PruneFiles& files, const PrunedNetwork& network,
                     const torch::Tensor& images, const std::vector<std::string>& verifier,
                     Registries& registries) {
   const Staging staging(files.folder);
-  const PruneFiles staged{
-      "", staging.path(files.cfg), staging.path(files.weights), staging.path(files.yaml), "", "",
-      ""};
-  write_network(staged, network);
+  const std::string cfg = staging.path(files.cfg), weights = staging.path(files.weights),
+                    yaml = staging.path(files.yaml);
+  write_file_atomically(cfg, network.experiment.graph_cfg);
+  write_network(weights, yaml, network);
   const DetectorOutput output = outputs(on_cpu(network.experiment), network.values, images);
   const std::string expected = staging.path("expected.safetensors");
   write_safetensors(expected, {{{"images", images},
@@ -147,19 +147,19 @@ void write_verified(const PruneFiles& files, const PrunedNetwork& network,
                                 {"box_regression", output.box_regression}},
                                {}});
   if (verifier.empty()) {
-    verify_pruned(staged.yaml, staged.weights, expected, registries);
+    verify_pruned(yaml, weights, expected, registries);
   } else {
     std::vector<std::string> command = verifier;
-    command.insert(command.end(), {staged.yaml, staged.weights, expected});
+    command.insert(command.end(), {yaml, weights, expected});
     const int status = run_program(command);
     SSDQ_CHECK(status == 0,
                "{}: the files, read again by another process, failed with status {}; nothing was "
                "written",
                files.folder, status);
   }
-  fs::rename(staged.cfg, files.cfg);
-  fs::rename(staged.weights, files.weights);
-  fs::rename(staged.yaml, files.yaml);
+  fs::rename(cfg, files.cfg);
+  fs::rename(weights, files.weights);
+  fs::rename(yaml, files.yaml);
 }
 
 }  // namespace ssdq

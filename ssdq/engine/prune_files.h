@@ -41,6 +41,14 @@ struct PrunedNetwork {
   const std::string& class_names;  // one a line
 };
 
+// Writes its weights, with configuration and network inside, and the configuration; each file
+// whole.
+void write_network(const std::string& weights, const std::string& yaml,
+                   const PrunedNetwork& network);
+
+// Of a checkpoint, one a line.
+std::string class_names_in(const std::string& weights);
+
 // Writes cfg, weights and yaml into a hidden folder in files.folder, has them read again there and
 // compared with the network in memory on `images` (verify_pruned; by the program `verifier` of
 // PruneJob or, when that is empty, in this process), and only then gives them their names.

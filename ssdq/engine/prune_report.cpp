@@ -106,28 +106,12 @@ std::string layers(const PruneReport& report, TableStyle style) {
   return text_table(rows, 2, style);
 }
 
-std::string metrics(const PruneReport& report, TableStyle style) {
-  Rows rows = {{"network", "data set", "metric", "value"}};
-  for (const auto& [name, results] : report.evaluations) {
-    for (const auto& result : results) {
-      const auto& [metric, value] = result.table.metrics.front();
-      rows.push_back({name, result.dataset, metric, fmt::format("{:.4f}", value)});
-    }
-  }
-  return text_table(rows, 3, style);
-}
-
 std::string residuals(const PruneReport& report, TableStyle style) {
   Rows rows = {{"layer", "largest", "mean"}};
   for (const auto& one : report.residuals) {
     rows.push_back({one.node, fmt::format("{:.3g}", one.largest), fmt::format("{:.3g}", one.mean)});
   }
   return text_table(rows, 1, style);
-}
-
-std::string heading(const char* text, TableStyle style) {
-  return style == TableStyle::kMarkdown ? fmt::format("\n## {}\n\n", text)
-                                        : fmt::format("\n{}\n", text);
 }
 
 std::string compensation(const PruneReport& report) {
@@ -194,20 +178,6 @@ ordered_json layers_json(const PruneReport& report) {
   return rows;
 }
 
-ordered_json metrics_json(const PruneReport& report) {
-  ordered_json rows = ordered_json::array();
-  for (const auto& [name, results] : report.evaluations) {
-    for (const auto& result : results) {
-      ordered_json values;
-      for (const auto& [metric, value] : result.table.metrics) {
-        values[metric] = value;
-      }
-      rows.push_back({{"network", name}, {"dataset", result.dataset}, {"metrics", values}});
-    }
-  }
-  return rows;
-}
-
 }  // namespace
 
 std::string prune_report_text(const PruneReport& report, TableStyle style) {
@@ -220,7 +190,7 @@ std::string prune_report_text(const PruneReport& report, TableStyle style) {
     text += heading("What compensation could not give back", style) + residuals(report, style);
   }
   if (!report.evaluations.empty()) {
-    text += heading("Metrics", style) + metrics(report, style);
+    text += heading("Metrics", style) + evaluation_table(report.evaluations, style);
   }
   return text;
 }
@@ -258,7 +228,7 @@ std::string prune_report_json(const PruneReport& report) {
     json["residuals"].push_back(
         {{"layer", one.node}, {"largest", one.largest}, {"mean", one.mean}});
   }
-  json["metrics"] = metrics_json(report);
+  json["metrics"] = evaluation_json(report.evaluations);
   json["files"] = report.files;
   return json.dump(2) + "\n";
 }

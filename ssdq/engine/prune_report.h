@@ -2,12 +2,11 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <opencv2/core.hpp>
 
-#include "ssdq/engine/inference.h"
+#include "ssdq/engine/evaluation_tables.h"
 #include "ssdq/graph/cost.h"
 #include "ssdq/graph/text_table.h"
 #include "ssdq/pruning/compensation.h"
@@ -35,7 +34,7 @@ struct PruneReport {
   std::vector<CompensationResidual> residuals;
   // "original", "masked", "compensated", "compact", "re-estimated": metrics on each of
   // DATASETS.TEST.
-  std::vector<std::pair<std::string, std::vector<EvaluationResult>>> evaluations;
+  NamedEvaluations evaluations;
   int images = 0;            // that masked and compact were compared on; 0: they were not
   bool real_images = false;  // of DATASETS.TEST, else random
   double difference = 0;     // of raw outputs, relative to the largest, quantizers switched off

@@ -16,8 +16,6 @@
 namespace ssdq {
 namespace {
 
-constexpr int kTimedPasses = 20;
-
 // The first metric on the first of DATASETS.TEST.
 std::pair<std::string, double> main_metric(const Experiment& experiment, const State& values) {
   Detector detector = detector_with(experiment, values);

@@ -1,16 +1,15 @@
 #include "ssdq/engine/pruner.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <torch/torch.h>
 
-#include "ssdq/checkpoint/checkpoint.h"
 #include "ssdq/config/validate.h"
 #include "ssdq/engine/importances.h"
 #include "ssdq/engine/levels.h"
 #include "ssdq/engine/model_cost.h"
+#include "ssdq/engine/prune_files.h"
 #include "ssdq/engine/quantizers.h"
 #include "ssdq/engine/weights.h"
 #include "ssdq/graph/cfg_file.h"
@@ -28,7 +27,6 @@ namespace ssdq {
 namespace {
 
 constexpr double kTolerance = 0.02;  // of targets
-constexpr int kTimedPasses = 20;
 
 PruneScope scope_of(const PruneOptions& options, const Config& config) {
   if (!options.scope.empty()) {
@@ -95,7 +93,7 @@ Pruner::Pruner(const Experiment& experiment, const PruneOptions& options)
   Detector detector = build_detector(experiment_);
   load_weights_and_ranges(detector, experiment_, options_.weights);
   original_ = cpu_copy(*detector);
-  class_names_ = join(ssdq::class_names(inspect_checkpoint(options_.weights)), "\n");
+  class_names_ = class_names_in(options_.weights);
   widths_ = code_widths(detector);
   detector->eval();
   const auto scores =
@@ -114,7 +112,7 @@ PrunePlan Pruner::plan(double percent) const {
   plan.whole = experiment_;
   plan.units = units_;
   plan.levels = static_cast<int>(experiment_.graph.features.size());
-  const double removed = std::floor(static_cast<double>(sorted_.size()) * percent);
+  const auto removed = static_cast<double>(removed_count(sorted_.size(), percent));
   plan.kept = select_units(groups_, ranks_, removed, options_.rounding);
   plan.values = original_;
   if (options_.drop_levels) {

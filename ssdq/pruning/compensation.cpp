@@ -13,8 +13,6 @@
 namespace ssdq {
 namespace {
 
-torch::Tensor by_channel(const torch::Tensor& values) { return values.view({1, -1, 1, 1}); }
-
 // Follows the maps of removed channels, 0 on kept ones, through the network.
 class Propagation {
  public:

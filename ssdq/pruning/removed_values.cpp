@@ -5,11 +5,8 @@
 #include "ssdq/layers/functional.h"
 
 namespace ssdq {
-namespace {
 
 torch::Tensor by_channel(const torch::Tensor& values) { return values.view({1, -1, 1, 1}); }
-
-}  // namespace
 
 torch::Tensor written_constants(ConvBlock& block) {
   const Conv& conv = block->conv();

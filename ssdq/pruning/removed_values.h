@@ -8,6 +8,9 @@ namespace ssdq {
 
 // What channels carry once they are removed, for every channel of a convolution alike.
 
+// Values [C] of channels as [1, C, 1, 1].
+torch::Tensor by_channel(const torch::Tensor& values);
+
 // Of a dense convolution whose gamma (without batch norm, whose weights) would be 0: act(beta) or
 // act(bias), [1, C, 1, 1]; undefined when it has neither batch norm nor bias.
 torch::Tensor written_constants(ConvBlock& block);

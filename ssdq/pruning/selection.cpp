@@ -8,22 +8,11 @@
 
 namespace ssdq {
 
-std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
-                                  const std::vector<double>& scores) {
-  std::vector<double> all;
-  for (const auto& group : groups) {
-    for (const int unit : group.units) {
-      SSDQ_CHECK(std::isfinite(scores[unit]),
-                 "the importance of a channel is {}; expected a number", scores[unit]);
-      all.push_back(scores[unit]);
-    }
-  }
-  std::sort(all.begin(), all.end());
-  return all;
-}
+namespace {
 
-std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
-                             const std::vector<double>& scores) {
+// By score, of equals by unit.
+std::vector<std::pair<double, int>> sorted_units(const std::vector<ChannelGroup>& groups,
+                                                 const std::vector<double>& scores) {
   std::vector<std::pair<double, int>> units;
   for (const auto& group : groups) {
     for (const int unit : group.units) {
@@ -33,20 +22,41 @@ std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
     }
   }
   std::sort(units.begin(), units.end());
+  return units;
+}
+
+}  // namespace
+
+std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
+                                  const std::vector<double>& scores) {
+  std::vector<double> sorted;
+  for (const auto& unit : sorted_units(groups, scores)) {
+    sorted.push_back(unit.first);
+  }
+  return sorted;
+}
+
+std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
+                             const std::vector<double>& scores) {
   std::vector<double> ranks(scores.size());
-  for (size_t rank = 0; rank < units.size(); ++rank) {
-    ranks[units[rank].second] = static_cast<double>(rank);
+  double rank = 0;
+  for (const auto& unit : sorted_units(groups, scores)) {
+    ranks[unit.second] = rank++;
   }
   return ranks;
 }
 
-double threshold_at(const std::vector<double>& sorted, double percent) {
+size_t removed_count(size_t units, double percent) {
   SSDQ_CHECK_CONFIG(percent >= 0 && percent < 1,
                     "the share of channels to remove is {}; expected at least 0 and less than 1, "
                     "such as 0.5",
                     percent);
-  return sorted.empty() ? 0
-                        : sorted[static_cast<size_t>(static_cast<double>(sorted.size()) * percent)];
+  return static_cast<size_t>(static_cast<double>(units) * percent);
+}
+
+double threshold_at(const std::vector<double>& sorted, double percent) {
+  const size_t place = removed_count(sorted.size(), percent);
+  return sorted.empty() ? 0 : sorted[place];
 }
 
 KeptUnits select_units(const std::vector<ChannelGroup>& groups, const std::vector<double>& scores,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "ssdq/pruning/channel_groups.h"
@@ -20,6 +21,9 @@ std::vector<double> sorted_scores(const std::vector<ChannelGroup>& groups,
 // score that is not finite.
 std::vector<double> ranks_of(const std::vector<ChannelGroup>& groups,
                              const std::vector<double>& scores);
+
+// floor(units percent). Throws ConfigError for a percent outside [0, 1).
+size_t removed_count(size_t units, double percent);
 
 // Of n sorted scores the one at place floor(n percent): removing what lies below removes that
 // share. 0 for no scores. Throws ConfigError for a percent outside [0, 1).

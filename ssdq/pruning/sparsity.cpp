@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include "ssdq/pruning/selection.h"
 #include "ssdq/utils/error.h"
 
 namespace ssdq {
@@ -119,8 +120,7 @@ SparsityStatus sparsity_status(const PenalisedScales& scales, const ScaleLayout&
   SparsityStatus status;
   status.near_zero = static_cast<double>(count_below(all, kNearZero * sum / count)) / count;
   for (const int percent : {30, 50, 70}) {
-    const auto place = static_cast<size_t>(static_cast<double>(scores.size()) * (percent / 100.0));
-    const double threshold = scores[place];
+    const double threshold = threshold_at(scores, percent / 100.0);
     status.cuts.push_back({percent, threshold, count_below(all, threshold)});
   }
   return status;

@@ -7,23 +7,16 @@
 #include <cctype>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <thread>
 
+#include "run_files.h"
 #include "ssdq/checkpoint/safetensors.h"
 
 namespace ssdq::testing {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
 
 template <typename Condition>
 bool wait_until(const Condition& condition) {

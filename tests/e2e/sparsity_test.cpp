@@ -1,7 +1,4 @@
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -9,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "process.h"
+#include "run_files.h"
 #include "shapes_dataset.h"
-#include "ssdq/checkpoint/safetensors.h"
 
 namespace ssdq::testing {
 namespace {
@@ -19,25 +16,6 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 using SparsityTraining = ShapesTest;
-
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-void expect_same_tensors(const std::string& a, const std::string& b) {
-  const auto left = read_safetensors(a).tensors;
-  const auto right = read_safetensors(b).tensors;
-  ASSERT_EQ(left.size(), right.size());
-  for (size_t i = 0; i < left.size(); ++i) {
-    const auto& [name, tensor] = left[i];
-    ASSERT_EQ(name, right[i].first);
-    ASSERT_EQ(tensor.nbytes(), right[i].second.nbytes()) << name;
-    EXPECT_EQ(std::memcmp(tensor.data_ptr(), right[i].second.data_ptr(), tensor.nbytes()), 0)
-        << name;
-  }
-}
 
 TEST_F(SparsityTraining, ReportsDrawsAndResumesToTheSameBits) {
   const auto train = [&](const std::string& penalty, bool resume) {

@@ -1,17 +1,15 @@
 #include <signal.h>
 
 #include <chrono>
-#include <cstring>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "process.h"
+#include "run_files.h"
 #include "shapes_dataset.h"
-#include "ssdq/checkpoint/safetensors.h"
 
 namespace ssdq::testing {
 namespace {
@@ -21,32 +19,11 @@ using ::testing::HasSubstr;
 
 using TrainNet = ShapesTest;
 
-std::string read(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 bool wait_for_file(const fs::path& path) {
   for (int tries = 0; tries < 30000 && !fs::exists(path); ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return fs::exists(path);
-}
-
-void expect_same_tensors(const fs::path& a, const fs::path& b) {
-  const auto left = read_safetensors(a.string());
-  const auto right = read_safetensors(b.string());
-  ASSERT_EQ(left.tensors.size(), right.tensors.size());
-  ASSERT_GT(left.tensors.size(), 40U);
-  for (size_t i = 0; i < left.tensors.size(); ++i) {
-    const auto& [name, tensor] = left.tensors[i];
-    ASSERT_EQ(name, right.tensors[i].first);
-    ASSERT_EQ(tensor.nbytes(), right.tensors[i].second.nbytes()) << name;
-    EXPECT_EQ(std::memcmp(tensor.data_ptr(), right.tensors[i].second.data_ptr(), tensor.nbytes()),
-              0)
-        << name;
-  }
 }
 
 TEST_F(TrainNet, ResumesAfterAKillToTheSameBits) {

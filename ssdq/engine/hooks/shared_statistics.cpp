@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include <torch/torch.h>
+#include "ssdq/distributed/broadcast_state.h"
 
 namespace ssdq {
 
@@ -13,22 +13,6 @@ SharedStatistics::SharedStatistics(std::shared_ptr<ProcessGroup> group, const De
   }
 }
 
-void SharedStatistics::after_step(Trainer&) {
-  if (buffers_.empty()) {
-    return;
-  }
-  const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> flat;
-  for (const auto& buffer : buffers_) {
-    flat.push_back(buffer.flatten().to(torch::kFloat64));
-  }
-  const auto all = torch::cat(flat);
-  group_->broadcast(all, 0);
-  int64_t at = 0;
-  for (auto& buffer : buffers_) {
-    buffer.copy_(all.narrow(0, at, buffer.numel()).view(buffer.sizes()));
-    at += buffer.numel();
-  }
-}
+void SharedStatistics::after_step(Trainer&) { broadcast_tensors(*group_, buffers_); }
 
 }  // namespace ssdq
