@@ -99,7 +99,8 @@ struct DatasetsConfig {
 struct DataLoaderConfig {
   int num_workers = 8;  // threads; 0 loads in the training thread; never more than the cores left
   bool pin_memory = true;
-  int prefetch = 4;  // batches ready ahead
+  int prefetch = 4;                    // batches ready ahead
+  std::string epoch_end = "continue";  // continue, drop, pad: the batch that an epoch ends in
 };
 
 struct SolverConfig {

@@ -131,6 +131,10 @@ void visit_fields(Visitor& v, DataLoaderConfig& c) {
           at_least(0));
   v.field("PIN_MEMORY", c.pin_memory, "Load into page-locked memory when training on a GPU.");
   v.field("PREFETCH", c.prefetch, "Batches ready ahead of training.", at_least(1));
+  v.field("EPOCH_END", c.epoch_end,
+          "The batch of all ranks that an epoch's last images do not fill: goes on with the next "
+          "epoch's, is dropped, or is padded with the epoch's first images again.",
+          one_of({"continue", "drop", "pad"}));
 }
 
 template <typename Visitor>

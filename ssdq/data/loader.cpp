@@ -8,7 +8,6 @@
 
 #include "ssdq/data/batch_queue.h"
 #include "ssdq/data/image_reader.h"
-#include "ssdq/data/sampler.h"
 #include "ssdq/data/transforms/geometry.h"
 #include "ssdq/data/transforms/photometric.h"
 #include "ssdq/data/transforms/render.h"
@@ -125,7 +124,9 @@ TrainLoader::TrainLoader(const Dataset& dataset, const LoaderOptions& options,
                          int64_t start_iteration) {
   check(options);
   cv::setNumThreads(1);
-  auto sampler = std::make_shared<ShuffledSampler>(dataset.size(), options.seed);
+  const int64_t batch_of_all = int64_t{options.batch_size} * options.world_size;
+  auto sampler = std::make_shared<ShuffledSampler>(
+      dataset.size(), options.seed, epoch_length(dataset.size(), batch_of_all, options.epoch_end));
   const auto position = [options](int64_t batch, int item) {
     return global_position(batch, item, options.batch_size, options.rank, options.world_size);
   };

@@ -10,6 +10,7 @@
 
 #include "ssdq/config/config.h"
 #include "ssdq/data/dataset.h"
+#include "ssdq/data/sampler.h"
 #include "ssdq/detection/matcher.h"
 #include "ssdq/structures/object.h"
 #include "ssdq/structures/size.h"
@@ -42,6 +43,7 @@ struct LoaderOptions {
   // Training only.
   AugmentationConfig augmentation;
   uint64_t seed = 0;
+  EpochEnd epoch_end = EpochEnd::kContinue;
   int64_t num_priors = 0;  // P
   // Objects (pixels) fit for training, given the decoded size; unset: the record's own.
   std::function<std::vector<Object>(const Record&, Size2)> sanitize;

@@ -1,22 +1,35 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace ssdq {
 
+// What becomes of the batch that the last images of an epoch do not fill: the next epoch's first
+// images fill it, it is left out, or the epoch's own first images fill it again.
+enum class EpochEnd { kContinue, kDrop, kPad };
+
+// DATA_LOADER.EPOCH_END: "continue", "drop" or "pad"; else throws ConfigError.
+EpochEnd parse_epoch_end(const std::string& text);
+
+// Images that an epoch takes of `size`, `batch` at a step of all ranks. Throws ConfigError when
+// none is left.
+int64_t epoch_length(int64_t size, int64_t batch, EpochEnd end);
+
 // An endless sequence of image numbers: every epoch is a permutation of 0..size-1 drawn from (seed,
-// epoch), so any position can be asked for without what went before. Not to be called from two
-// threads at once.
+// epoch), cut or repeated to `length`, so any position can be asked for without what went before.
+// Not to be called from two threads at once.
 class ShuffledSampler {
  public:
-  // Throws Error when size is not positive.
-  ShuffledSampler(int64_t size, uint64_t seed);
+  // Throws Error when size or length is not positive.
+  ShuffledSampler(int64_t size, uint64_t seed, int64_t length);
 
   int64_t index(int64_t position);
 
  private:
   uint64_t seed_;
+  int64_t length_;
   int64_t epoch_ = -1;
   std::vector<int64_t> order_;
 };

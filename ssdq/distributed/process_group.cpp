@@ -15,6 +15,10 @@
 namespace ssdq {
 namespace {
 
+// Over Gloo and MPI, sums of so few ranks and bytes are gathered and added on each rank.
+constexpr int kGatherUpTo = 4;
+constexpr size_t kSmallBytes = 65536;
+
 // Who is in the group, to say what went wrong in it.
 struct Members {
   World world;
@@ -65,7 +69,8 @@ class PendingWork : public PendingCall {
   const c10::intrusive_ptr<c10d::Work> work_;
 };
 
-// Sums `parts` in the order of ranks, in float32, when they are there. One part: it is the sum.
+// Sums `parts` in the order of ranks when they are there, bfloat16 in float32. One part: it is the
+// sum.
 class PendingSum : public PendingCall {
  public:
   PendingSum(torch::Tensor result, std::vector<torch::Tensor> parts,
@@ -74,7 +79,8 @@ class PendingSum : public PendingCall {
 
   void wait() override {
     call_->wait();
-    auto sum = parts_.front().to(torch::kFloat32);
+    const bool halves = result_.scalar_type() == torch::kBFloat16;
+    auto sum = parts_.front().to(halves ? torch::kFloat32 : result_.scalar_type(), false, true);
     for (size_t i = 1; i < parts_.size(); ++i) {
       sum.add_(parts_[i]);
     }
@@ -121,10 +127,14 @@ class C10dGroup : public ProcessGroup {
     if (tensor.numel() == 0) {
       return std::make_unique<Finished>();
     }
-    if (tensor.scalar_type() == torch::kBFloat16 && !sums_bfloat16_) {
-      return reduce_bfloat16(tensor.detach());
+    if (sums_bfloat16_) {
+      return reduce(tensor.detach(), "all_reduce");
     }
-    return reduce(tensor.detach(), "all_reduce");
+    const bool halves = tensor.scalar_type() == torch::kBFloat16;
+    if (size() <= kGatherUpTo && (halves || tensor.nbytes() <= kSmallBytes)) {
+      return gather_and_sum(tensor.detach());
+    }
+    return halves ? reduce_bfloat16(tensor.detach()) : reduce(tensor.detach(), "all_reduce");
   }
 
   void broadcast(torch::Tensor tensor, int root) override {
@@ -182,16 +192,17 @@ class C10dGroup : public ProcessGroup {
 
   // Gloo and MPI have no bfloat16 arithmetic (Gloo as far as LibTorch 1.13), and sums of bfloat16
   // steps would lose digits with every rank. Here they are of float32, rounded once, alike on all
-  // ranks. Up to four ranks gather each other's tensors, which sends size - 1 tensors of 2 bytes an
-  // element to each rank; a ring of float32 takes 2 (size - 1) / size of 4 bytes, less beyond that.
+  // ranks.
   std::unique_ptr<PendingCall> reduce_bfloat16(const torch::Tensor& tensor) {
-    constexpr int kGatherUpTo = 4;
-    if (size() > kGatherUpTo) {
-      const auto wide = tensor.to(torch::kFloat32);
-      auto call = reduce(wide, "all_reduce");
-      return std::make_unique<PendingSum>(tensor, std::vector<torch::Tensor>{wide},
-                                          std::move(call));
-    }
+    const auto wide = tensor.to(torch::kFloat32);
+    auto call = reduce(wide, "all_reduce");
+    return std::make_unique<PendingSum>(tensor, std::vector<torch::Tensor>{wide}, std::move(call));
+  }
+
+  // Each rank gathers the others' tensors, size - 1 times their bytes in one exchange. A ring
+  // all-reduce takes 2 (size - 1) exchanges of 1 / size of the bytes each, twice as wide for
+  // bfloat16: slower while latency is what counts, or ranks are few.
+  std::unique_ptr<PendingCall> gather_and_sum(const torch::Tensor& tensor) {
     std::vector<torch::Tensor> parts, bytes;
     for (int i = 0; i < size(); ++i) {
       parts.push_back(torch::empty({tensor.numel()}, tensor.options()));

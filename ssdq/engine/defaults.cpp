@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include "ssdq/config/reader.h"
 #include "ssdq/config/writer.h"
 #include "ssdq/distributed/agreement.h"
 #include "ssdq/distributed/broadcast_state.h"
@@ -24,6 +25,7 @@
 #include "ssdq/engine/loader_options.h"
 #include "ssdq/engine/samples.h"
 #include "ssdq/engine/weights.h"
+#include "ssdq/engine/world_size.h"
 #include "ssdq/evaluation/results.h"
 #include "ssdq/modeling/state.h"
 #include "ssdq/pruning/penalty.h"
@@ -260,8 +262,11 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   SSDQ_CHECK(path.has_value(), "{}: nothing to resume there; leave --resume out to start",
              experiment.config.output_dir);
   const Checkpoint checkpoint = load_checkpoint(*path);
+  const Config before = parse_config(checkpoint.config_yaml, *path);
+  const int64_t start = iterations_in(experiment.config, before, checkpoint.iteration);
   if (run.quantization && checkpoint.iteration > 0) {
-    run.quantization->set_widths(checkpoint.iteration - 1);  // those of the ranges in the file
+    QuantizationSchedule(*run.detector, before.quantization)
+        .set_widths(checkpoint.iteration - 1);  // those of the ranges in the file
   }
   load_state_strict(*run.detector, checkpoint.model, *path);
   load_optimizer_state(*run.optimizer, *run.detector, checkpoint.optimizer);
@@ -270,15 +275,18 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   }
   run.trainer->load_hook_states(checkpoint.hooks);
   set_rng_state(checkpoint.rng);
-  run.trainer->set_loader(std::make_unique<TrainLoader>(
-      *run.dataset, train_loader_options(experiment), checkpoint.iteration));
+  run.trainer->set_loader(
+      std::make_unique<TrainLoader>(*run.dataset, train_loader_options(experiment), start));
   if (experiment.ranks) {
-    check_agreement(*experiment.ranks->group,
-                    {{"iteration to go on from", std::to_string(checkpoint.iteration)}});
+    check_agreement(*experiment.ranks->group, {{"iteration to go on from", std::to_string(start)}});
     broadcast_state(*experiment.ranks->group, *run.detector);
   }
-  log_info("resuming {} after {} iterations", *path, checkpoint.iteration);
-  return checkpoint.iteration;
+  log_info("resuming {} after {} iterations{}", *path, checkpoint.iteration,
+           start == checkpoint.iteration
+               ? ""
+               : fmt::format(" of {} ranks, which are {} of {}", before.solver.reference_world_size,
+                             start, experiment.config.solver.reference_world_size));
+  return start;
 }
 
 void add_writers(TrainingRun& run, const Experiment& experiment, int64_t start) {

@@ -28,6 +28,7 @@ LoaderOptions train_loader_options(const Experiment& experiment) {
   LoaderOptions options = loader_options(experiment, config.solver.batch_size);
   options.augmentation = config.augmentation;
   options.seed = static_cast<uint64_t>(config.seed);
+  options.epoch_end = parse_epoch_end(config.data_loader.epoch_end);
   options.num_priors = static_cast<int64_t>(experiment.priors.size());
   const BoxPolicy policy = parse_box_policy(config.datasets.bad_boxes);
   options.sanitize = [policy, classes = config.model.num_classes](const Record& record,

@@ -31,4 +31,13 @@ Config for_world_size(Config config, int ranks) {
   return config;
 }
 
+int64_t iterations_in(const Config& now, const Config& before, int64_t iterations) {
+  const int ranks = now.solver.reference_world_size;
+  const int ranks_before = before.solver.reference_world_size;
+  if (ranks <= 0 || ranks_before <= 0) {
+    return iterations;
+  }
+  return std::llround(static_cast<double>(iterations) * ranks_before / ranks);
+}
+
 }  // namespace ssdq

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "ssdq/config/config.h"
 
 namespace ssdq {
@@ -11,5 +13,10 @@ namespace ssdq {
 // QUANTIZATION) is divided by N, rounded, at least 1 where it was not 0. REFERENCE_WORLD_SIZE is
 // then `ranks`.
 Config for_world_size(Config config, int ranks);
+
+// What `iterations` of the run that had the configuration `before` are in one of `now`: times the
+// ranks before, divided by those now, rounded, where both follow REFERENCE_WORLD_SIZE; so many
+// images, then, and as much of the schedule.
+int64_t iterations_in(const Config& now, const Config& before, int64_t iterations);
 
 }  // namespace ssdq

@@ -61,6 +61,29 @@ class Loader : public testing::Test, public Dataset {
     return batches;
   }
 
+  // The batches of options_.world_size ranks from `start` on are parts of those in `whole`.
+  void expect_parts(const std::vector<Batch>& whole, int64_t start) {
+    std::vector<std::vector<Batch>> parts;
+    for (options_.rank = 0; options_.rank < options_.world_size; ++options_.rank) {
+      parts.push_back(load(2, start, static_cast<int>(static_cast<int64_t>(whole.size()) - start)));
+    }
+    for (size_t i = static_cast<size_t>(start); i < whole.size(); ++i) {
+      Batch together;
+      for (const auto& part : parts) {
+        const Batch& batch = part[i - static_cast<size_t>(start)];
+        const auto append = [](auto& to, const auto& from) {
+          to.insert(to.end(), from.begin(), from.end());
+        };
+        append(together.indices, batch.indices);
+        append(together.images, batch.images);
+        append(together.labels, batch.labels);
+      }
+      EXPECT_EQ(together.indices, whole[i].indices);
+      EXPECT_EQ(together.images, whole[i].images);
+      EXPECT_EQ(together.labels, whole[i].labels);
+    }
+  }
+
   std::filesystem::path folder_;
   std::vector<std::string> names_{"thing"};
   LoaderOptions options_;
@@ -99,33 +122,42 @@ TEST_F(Loader, TestLoaderGivesEachImageOnceInOrder) {
 
 // In augmentation too, over the edges of epochs, and after a restart with other ranks.
 TEST_F(Loader, RanksTogetherMakeTheBatchesOfOneRank) {
-  options_.batch_size = 6;
-  const auto whole = load(0, 0, 4);
-  for (const int ranks : {2, 3, 6}) {
-    options_.batch_size = 6 / ranks;
-    options_.world_size = ranks;
-    for (const int64_t start : {0, 2}) {
-      std::vector<std::vector<Batch>> parts;
-      for (options_.rank = 0; options_.rank < ranks; ++options_.rank) {
-        parts.push_back(load(2, start, static_cast<int>(4 - start)));
-      }
-      for (int64_t i = start; i < 4; ++i) {
-        Batch together;
-        for (const auto& part : parts) {
-          const Batch& batch = part[i - start];
-          const auto append = [](auto& to, const auto& from) {
-            to.insert(to.end(), from.begin(), from.end());
-          };
-          append(together.indices, batch.indices);
-          append(together.images, batch.images);
-          append(together.labels, batch.labels);
-        }
-        EXPECT_EQ(together.indices, whole[i].indices);
-        EXPECT_EQ(together.images, whole[i].images);
-        EXPECT_EQ(together.labels, whole[i].labels);
+  for (const auto end : {EpochEnd::kContinue, EpochEnd::kDrop, EpochEnd::kPad}) {
+    options_.epoch_end = end;
+    options_.batch_size = 6;
+    options_.world_size = 1;
+    options_.rank = 0;
+    const auto whole = load(0, 0, 4);
+    for (const int ranks : {2, 3, 6}) {
+      options_.batch_size = 6 / ranks;
+      options_.world_size = ranks;
+      for (const int64_t start : {0, 2}) {
+        expect_parts(whole, start);
       }
     }
   }
+}
+
+TEST_F(Loader, EpochsEndAsAsked) {
+  options_.batch_size = 2;
+  options_.world_size = 2;  // steps of 4 of the 7 images
+  const auto images = [&](EpochEnd end, int64_t step) {
+    options_.epoch_end = end;
+    std::vector<int64_t> both;
+    for (options_.rank = 0; options_.rank < 2; ++options_.rank) {
+      const auto own = load(0, step, 1).front().indices;
+      both.insert(both.end(), own.begin(), own.end());
+    }
+    return both;
+  };
+  const auto first = images(EpochEnd::kContinue, 0), second = images(EpochEnd::kContinue, 1);
+  EXPECT_EQ(images(EpochEnd::kDrop, 0), first);
+  EXPECT_EQ(images(EpochEnd::kPad, 0), first);
+  auto padded = images(EpochEnd::kPad, 1);
+  EXPECT_EQ(padded.back(), first.front());
+  padded.pop_back();
+  EXPECT_EQ(padded, std::vector<int64_t>(second.begin(), second.begin() + 3));
+  EXPECT_EQ(images(EpochEnd::kDrop, 1), images(EpochEnd::kPad, 2));  // the second epoch
 }
 
 TEST_F(Loader, TestLoadersOfRanksShareTheImagesOut) {

@@ -26,29 +26,32 @@ using testing::IsEmpty;
 using testing::Not;
 
 // What `rank` adds: halves, so that sums of few ranks are exact in every type with a fraction.
-torch::Tensor summand(int rank, torch::ScalarType type) {
-  return (torch::arange(35).view({5, 7}) * (rank + 1)).to(torch::kFloat64).div(2).floor().to(type);
+torch::Tensor summand(int rank, torch::ScalarType type, int64_t rows = 5) {
+  const auto values = torch::arange(rows * 7).remainder(35).view({rows, 7}) * (rank + 1);
+  return values.to(torch::kFloat64).div(2).floor().to(type);
 }
 
 class AllReduce : public testing::TestWithParam<std::tuple<int, torch::ScalarType>> {};
 
 TEST_P(AllReduce, SumsOverTheRanks) {
   const auto [size, type] = GetParam();
-  torch::Tensor expected = torch::zeros({5, 7}, torch::kFloat64);
-  for (int rank = 0; rank < size; ++rank) {
-    expected += summand(rank, type).to(torch::kFloat64);
+  for (const int64_t rows : {5, 10000}) {  // gathered, and by Gloo's all-reduce
+    torch::Tensor expected = torch::zeros({rows, 7}, torch::kFloat64);
+    for (int rank = 0; rank < size; ++rank) {
+      expected += summand(rank, type, rows).to(torch::kFloat64);
+    }
+    const auto failures = run_ranks(size, [&, type = type](ProcessGroup& group) {
+      auto tensor = summand(group.rank(), type, rows);
+      group.all_reduce(tensor)->wait();
+      SSDQ_CHECK(tensor.scalar_type() == type && tensor.equal(expected.to(type)), "{} rows: {}",
+                 rows, torch::str(tensor.narrow(0, 0, 5)));
+    });
+    EXPECT_THAT(failures, Each(IsEmpty()));
   }
-  const auto failures = run_ranks(size, [&, type = type](ProcessGroup& group) {
-    auto tensor = summand(group.rank(), type);
-    group.all_reduce(tensor)->wait();
-    SSDQ_CHECK(tensor.scalar_type() == type && tensor.equal(expected.to(type)), "{}",
-               torch::str(tensor));
-  });
-  EXPECT_THAT(failures, Each(IsEmpty()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, AllReduce,
-                         testing::Combine(testing::Values(2, 4),
+                         testing::Combine(testing::Values(2, 4, 5),
                                           testing::Values(torch::kFloat32, torch::kFloat64,
                                                           torch::kInt64, torch::kBFloat16)),
                          [](const auto& instance) {

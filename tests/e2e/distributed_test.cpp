@@ -138,6 +138,30 @@ TEST_F(TrainingOnRanks, GivesTheSameBitsAgainAndGoesOnWithOtherRanks) {
   EXPECT_LE(go_on("one", 2), kRounding);
 }
 
+TEST_F(TrainingOnRanks, GoesOnWithOtherRanksWhereTheScheduleWouldBe) {
+  const Strings keys{"SOLVER.REFERENCE_WORLD_SIZE",
+                     "1",
+                     "SOLVER.MAX_ITER",
+                     "8",
+                     "SOLVER.CHECKPOINT_PERIOD",
+                     "4",
+                     "DATASETS.TEST",
+                     "[]",
+                     "SOLVER.BATCH_SIZE",
+                     "2",
+                     "QUANTIZATION.PROGRESSIVE",
+                     "[[0, 8, 8], [3, 4, 4]]"};
+  const Strings widths{"QUANTIZATION.TYPE",  "uniform", "QUANTIZATION.WBITS", "4",
+                       "QUANTIZATION.ABITS", "4"};
+  train("run", 0, keys + widths);
+  fs::remove(final_weights("run"));
+  const auto two = train("run", 2, Strings{"--resume"} + keys + widths);
+  EXPECT_THAT(two.output, HasSubstr("after 4 iterations of 1 ranks, which are 2 of 2"));
+  EXPECT_THAT(two.output, HasSubstr("iter 4/4"));
+  EXPECT_THAT(two.output, Not(HasSubstr("change their width")));
+  EXPECT_EQ(lines_with(content("run/metrics.jsonl"), "{").size(), 4U);
+}
+
 TEST_F(TrainingOnRanks, WritesItsRecordsOnceAndFollowsTheReferenceWorldSize) {
   const auto result = train("run", 2,
                             {"SOLVER.MAX_ITER", "6", "SOLVER.WARMUP_ITERS", "2", "SOLVER.LR",

@@ -69,5 +69,22 @@ TEST(ForWorldSize, HasNoEffectTwiceNorWithoutAReference) {
   EXPECT_EQ(for_world_size(any, 2).solver.max_iter, 1000);
 }
 
+TEST(IterationsIn, CountAsManyImagesOnOtherRanks) {
+  const Config alone = for_world_size(for_eight_ranks(), 1);
+  const Config four = for_world_size(for_eight_ranks(), 4);
+  EXPECT_EQ(iterations_in(four, alone, 1000), 250);
+  EXPECT_EQ(iterations_in(alone, four, 250), 1000);
+  EXPECT_EQ(iterations_in(four, for_world_size(for_eight_ranks(), 3), 10), 8);
+  EXPECT_EQ(iterations_in(four, four, 7), 7);
+  EXPECT_EQ(iterations_in(four, alone, alone.solver.max_iter), four.solver.max_iter);
+}
+
+TEST(IterationsIn, AreTheSameWithoutAReference) {
+  Config any = for_eight_ranks();
+  any.solver.reference_world_size = 0;
+  EXPECT_EQ(iterations_in(for_eight_ranks(), any, 10), 10);
+  EXPECT_EQ(iterations_in(any, for_eight_ranks(), 10), 10);
+}
+
 }  // namespace
 }  // namespace ssdq
