@@ -6,6 +6,7 @@
 
 #include "ssdq/distributed/sockets.h"
 #include "ssdq/utils/error.h"
+#include "ssdq/utils/log.h"
 
 #if defined(USE_C10D_GLOO) && __has_include(<gloo/rendezvous/store.h>)
 #define SSDQ_GLOO 1
@@ -109,6 +110,9 @@ std::string choose_backend(const std::string& configured, torch::Device device) 
   const std::string name = configured != "auto"           ? configured
                            : device.is_cuda() && kHasNccl ? "nccl"
                                                           : "gloo";
+  if (device.is_cuda() && configured == "auto" && !kHasNccl) {
+    log_warning("GPUs talk over Gloo, which is slow: SSDQ was built without NCCL's nccl.h");
+  }
   const bool has = name == "nccl" ? kHasNccl : name == "mpi" ? kHasMpi : kHasGloo;
   SSDQ_CHECK_CONFIG(has, "DISTRIBUTED.BACKEND {}: this build of LibTorch does not have it{}", name,
                     name == "gloo" ? "" : "; use auto or gloo");
@@ -138,6 +142,15 @@ c10::intrusive_ptr<Backend> make_backend(
   }
 #endif
   fail_config("DISTRIBUTED.BACKEND {}: this build of LibTorch does not have it", name);
+}
+
+// Other groups, and NCCL's before LibTorch 2.6, end with their destructors.
+void close_backend([[maybe_unused]] Backend& backend) {
+#if defined(SSDQ_NCCL) && (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 6)
+  if (auto* nccl = dynamic_cast<c10d::ProcessGroupNCCL*>(&backend)) {
+    nccl->shutdown();
+  }
+#endif
 }
 
 }  // namespace ssdq

@@ -30,4 +30,7 @@ c10::intrusive_ptr<Backend> make_backend(const std::string& name, const World& w
                                          const c10::intrusive_ptr<c10d::Store>& store,
                                          double timeout, torch::Device device);
 
+// Ends the group in peace when all ranks are done with it; every rank calls it.
+void close_backend(Backend& backend);
+
 }  // namespace ssdq

@@ -76,6 +76,11 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   _exit(kCannotExecute);
 }
 
+// Lines with which LibTorch follows the message of an exception that nobody caught.
+bool is_stack_trace(const std::string& line) {
+  return line.rfind("frame #", 0) == 0 || line.rfind("Exception raised from", 0) == 0;
+}
+
 }  // namespace
 
 Relay::Relay(int source, int target, std::string prefix)
@@ -134,8 +139,9 @@ void Relay::end_line() {
   if (!prefix_.empty() && !line_.empty()) {
     write_all(target_, prefix_ + line_ + "\n");
   }
-  if (!trim(line_).empty()) {
-    last_line_ = trim(line_);
+  const std::string text(trim(line_));
+  if (!text.empty() && !is_stack_trace(text)) {
+    last_line_ = text;
   }
   line_.clear();
 }

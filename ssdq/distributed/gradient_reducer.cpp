@@ -159,11 +159,15 @@ void GradientReducer::start(Bucket& bucket) {
   if (started_++ == 0) {
     first_start_ = now();
   }
-  std::vector<float> used;
-  for (const auto& slot : bucket.slots) {
-    used.push_back(slot->arrived ? 1.F : 0.F);
+  if (bucket.missing == 0) {
+    bucket.used().fill_(1);  // a copy from the CPU would make a GPU wait
+  } else {
+    std::vector<float> used;
+    for (const auto& slot : bucket.slots) {
+      used.push_back(slot->arrived ? 1.F : 0.F);
+    }
+    bucket.used().copy_(torch::tensor(used));
   }
-  bucket.used().copy_(torch::tensor(used));
   bucket.call = group_.all_reduce(bucket.flat);
 }
 

@@ -38,9 +38,10 @@ struct Outcome {
   bool stopped = false;      // by a signal to this process
 };
 
-// How likely it is the cause, the higher the more: a signal, an error of its own, another's end.
+// How likely it is the cause, the higher the more: a signal, an error of its own, another's end
+// (for which NCCL's watchdog aborts the process).
 int weight(const Failure& failure) {
-  return failure.end.signal != 0 ? 2 : reports_lost_rank(failure.last_line) ? 0 : 1;
+  return reports_lost_rank(failure.last_line) ? 0 : failure.end.signal != 0 ? 2 : 1;
 }
 
 // Starts the ranks of one attempt and waits for them.

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <regex>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 #include <fmt/ranges.h>
@@ -42,6 +43,25 @@ std::vector<int> ended_now(const std::vector<Peer>& peers, const std::string& ho
 
 bool contains(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
+}
+
+// What NCCL's watchdog thread leaves when a call does not end or a connection is lost.
+bool reports_lost_rank_of_nccl(const std::string& line) {
+  return contains(line, "Watchdog caught collective operation timeout") ||
+         contains(line, "Connection closed by remote peer") ||
+         contains(line, "remote process exited") || contains(line, "ncclRemoteError");
+}
+
+// NCCL's own words come after the place in LibTorch that met them.
+std::string nccl_cause(const std::string& message) {
+  constexpr std::string_view kHeading = "Last error:\n";
+  const auto heading = message.find(kHeading);
+  if (heading == std::string::npos) {
+    return "";
+  }
+  const auto begin = heading + kHeading.size();
+  const auto cause = message.substr(begin, message.find('\n', begin) - begin);
+  return cause.empty() ? "" : ": " + cause;
 }
 
 }  // namespace
@@ -105,12 +125,12 @@ std::string explain_failure(const std::string& message, double timeout) {
   }
   static const std::regex source_file(R"(\[[^\]]*\.(cc|cpp|h|hpp):\d+\] *)");
   const auto first_line = message.substr(0, message.find('\n'));
-  return std::regex_replace(first_line, source_file, "");
+  return std::regex_replace(first_line, source_file, "") + nccl_cause(message);
 }
 
 bool reports_lost_rank(const std::string& line) {
   return contains(line, "closed the connection") || contains(line, "refused the connection") ||
-         contains(line, "(DISTRIBUTED.TIMEOUT)");
+         contains(line, "(DISTRIBUTED.TIMEOUT)") || reports_lost_rank_of_nccl(line);
 }
 
 bool reports_busy_port(const std::string& line) {

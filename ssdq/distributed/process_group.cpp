@@ -119,6 +119,19 @@ class C10dGroup : public ProcessGroup {
         sums_bfloat16_(sums_bfloat16),
         device_(device) {}
 
+  // A rank that ends while others still read its last call would take them with it. One that ends
+  // by an error waits for nobody.
+  ~C10dGroup() override {
+    if (std::uncaught_exceptions() > 0 || !device_.is_cuda()) {
+      return;
+    }
+    try {
+      barrier();
+      close_backend(*backend_);
+    } catch (const std::exception&) {  // the others have failed, and say so
+    }
+  }
+
   int rank() const override { return members_->world.rank; }
   int size() const override { return members_->world.size; }
 

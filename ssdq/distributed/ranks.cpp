@@ -6,7 +6,7 @@ namespace ssdq {
 
 std::shared_ptr<const Ranks> connect_ranks(const World& world, const DistributedConfig& config,
                                            torch::Device device) {
-  if (world.size == 1 && device.is_cpu()) {
+  if (world.size == 1 && (device.is_cpu() || config.backend != "nccl")) {
     return nullptr;
   }
   const auto groups = connect_groups(world, config, device, 2);

@@ -13,7 +13,8 @@ struct Ranks {
   StatisticsReducerPtr statistics;      // of batches, over a group of its own
 };
 
-// Connects the ranks of `world`; null for a world of one on the CPU. Throws as connect().
+// Connects the ranks of `world`; null for a world of one, but for one GPU with BACKEND nccl, which
+// then makes the calls of many. Throws as connect().
 std::shared_ptr<const Ranks> connect_ranks(const World& world, const DistributedConfig& config,
                                            torch::Device device);
 

@@ -112,6 +112,9 @@ void reestimate_for_hook(const TrainingRun& run, const Experiment& experiment, T
   Detector detector = run.detector;
   reestimate_batch_norm(*detector, experiment, *run.dataset, trainer.iteration() + 1,
                         experiment.config.quantization.bn_reestimate_batches);
+  if (experiment.ranks) {
+    broadcast_state(*experiment.ranks->group, *detector);  // GPUs round sums as they come
+  }
 }
 
 Facts facts_of(const Dataset& dataset) {

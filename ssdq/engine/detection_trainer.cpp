@@ -176,6 +176,8 @@ void DetectionTrainer::backward(const torch::Tensor& loss) {
   loss.backward();
   if (reducer_) {
     reducer_->finish();
+  }
+  if (reducer_ && !experiment_.device.is_cuda()) {  // a GPU's calls only begin there
     events().put("communication", reducer_->statistics().communicating);
     events().put("communication_wait", reducer_->statistics().waiting);
   }

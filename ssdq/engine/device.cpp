@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/cuda.h>
 
 #include "ssdq/utils/error.h"
@@ -34,6 +36,15 @@ torch::Device resolve_device(const std::string& name) {
                       name, count);
   }
   return device;
+}
+
+void use_device(torch::Device device) {
+  if (device.is_cuda()) {
+    at::globalContext().setAllowTF32CuDNN(false);
+    if (device.has_index()) {
+      c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+    }
+  }
 }
 
 ThreadPlan plan_threads(int num_threads, int num_workers, int cores, bool cuda) {

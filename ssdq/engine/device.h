@@ -10,6 +10,11 @@ namespace ssdq {
 // when CUDA is asked for and is not there, or the name is none.
 torch::Device resolve_device(const std::string& name);
 
+// Makes a GPU the current one, where its tensors, streams and communicators are made, and has
+// convolutions keep the 24 bits of float32 there: TensorFloat-32, cuDNN's choice, keeps 11, too few
+// for codes times a step. Nothing for the CPU.
+void use_device(torch::Device device);
+
 // Threads for LibTorch and for the input pipeline, together at most `cores` on a CPU.
 struct ThreadPlan {
   int compute = 1;

@@ -1,8 +1,11 @@
 #include "ssdq/engine/experiment.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 #include <utility>
+
+#include <torch/cuda.h>
 
 #include "ssdq/config/validate.h"
 #include "ssdq/detection/candidates.h"
@@ -39,6 +42,13 @@ std::vector<Size2> feature_maps(const Graph& graph) {
   return maps;
 }
 
+// Launchers may let each rank see its own GPU alone (srun --gpus-per-task).
+int gpu_of(const World& world) {
+  const bool own_view =
+      std::getenv("CUDA_VISIBLE_DEVICES") != nullptr && torch::cuda::device_count() == 1;
+  return own_view ? 0 : world.local_rank;
+}
+
 }  // namespace
 
 Experiment build_experiment(const Config& config, const std::string& config_file,
@@ -55,9 +65,10 @@ Experiment build_experiment(const Config& config, const std::string& config_file
   experiment.priors =
       make_priors(config.model.priors, experiment.feature_maps, config.input.image_size);
   experiment.device = resolve_device(config.model.device);
-  if (experiment.device.is_cuda() && world.local_size > 1) {
-    experiment.device = resolve_device(fmt::format("cuda:{}", world.local_rank));
+  if (experiment.device.is_cuda() && world.size > 1) {
+    experiment.device = resolve_device(fmt::format("cuda:{}", gpu_of(world)));
   }
+  use_device(experiment.device);
   const int cores = static_cast<int>(std::thread::hardware_concurrency()) / world.local_size;
   experiment.threads = plan_threads(config.num_threads, config.data_loader.num_workers, cores,
                                     experiment.device.is_cuda());

@@ -102,7 +102,8 @@ void LearnedStepQuantizerImpl::observe(const torch::Tensor& x) {
       break;
   }
   step = nonzero_step(step);
-  const double weight = count_observation();
+  count_observation();
+  const double weight = observation_weight();
   step_.lerp_(step, weight);
   if (options_.with_offset) {
     offset_.lerp_(found.min - step * range.low, weight);

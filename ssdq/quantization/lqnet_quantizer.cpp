@@ -95,7 +95,8 @@ void LqNetQuantizerImpl::observe(const torch::Tensor& x) {
 
 LqNetQuantizerImpl::Levels LqNetQuantizerImpl::levels() const {
   const torch::Tensor codes = all_codes(spec().bits, spec().is_signed ? -1 : 0).to(basis_.device());
-  const auto [values, order] = basis_.matmul(codes.t()).sort(1);
+  // No matmul, which autocast would round to bfloat16.
+  const auto [values, order] = (basis_.unsqueeze(1) * codes).sum(2).sort(1);
   return {values, codes.index({order})};
 }
 

@@ -44,10 +44,11 @@ void PactActivationQuantizerImpl::observe(const torch::Tensor& x) {
   if (observation() == Observation::kNothing) {
     return;
   }
-  const double weight = count_observation();
+  count_observation();
   if (options_.alpha > 0) {
     return;
   }
+  const double weight = observation_weight();
   const TensorMoments found = moments(x, false);
   const auto [min, max] = batch_extremes(found.min, found.max);
   const torch::Tensor largest = torch::maximum(-min, max);

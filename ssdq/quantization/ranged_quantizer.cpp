@@ -33,8 +33,9 @@ void RangedQuantizerImpl::require_range() const {
              spec().node);
 }
 
-double RangedQuantizerImpl::count_observation() {
-  observed_.add_(1);
+void RangedQuantizerImpl::count_observation() { observed_.add_(1); }
+
+double RangedQuantizerImpl::observation_weight() const {
   return 1 / static_cast<double>(observed_.item<int64_t>());
 }
 

@@ -17,8 +17,10 @@ class RangedQuantizerImpl : public QuantizerImpl {
   bool has_range() const;
   // Throws Error naming the node when it has not.
   void require_range() const;
-  // Counts one more tensor and returns the weight of its statistics in a running mean.
-  double count_observation();
+  // Counts one more tensor.
+  void count_observation();
+  // Of the last tensor's statistics in the mean of all that were counted. A GPU is waited for.
+  double observation_weight() const;
   // Re-expresses parameters of `from` bits for `to` bits, keeping the values that they cover.
   virtual void convert(int /*from*/, int /*to*/) {}
 

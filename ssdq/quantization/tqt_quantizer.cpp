@@ -52,7 +52,8 @@ void TqtQuantizerImpl::observe(const torch::Tensor& x) {
   }
   t = torch::where(t > 0, t, torch::ones_like(t));
   const torch::Tensor so_far = torch::exp2(log2_t_);
-  log2_t_.copy_(torch::log2(so_far.lerp(t, count_observation())));
+  count_observation();
+  log2_t_.copy_(torch::log2(so_far.lerp(t, observation_weight())));
 }
 
 AffineCode TqtQuantizerImpl::code() const {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ssdq/distributed/launcher.h"
+#include "ssdq/distributed/peers.h"
 
 namespace ssdq {
 namespace {
@@ -62,6 +63,17 @@ TEST(RunOfSeveralProcesses, EndsAfterTheTimeoutWhenARankHangs) {
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.err,
               AllOf(HasSubstr("DISTRIBUTED.TIMEOUT"), HasSubstr("still running: rank 1\n")));
+}
+
+TEST(ExplainFailure, KeepsWhatNcclSaysAfterThePlaceInLibTorch) {
+  EXPECT_EQ(explain_failure("NCCL error in: NCCLUtils.cpp:77, invalid usage, NCCL version 2.22.3\n"
+                            "ncclInvalidUsage: This usually reflects invalid usage of NCCL.\n"
+                            "Last error:\n"
+                            "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1b000\n"
+                            "Exception raised from",
+                            /*timeout=*/9),
+            "NCCL error in: NCCLUtils.cpp:77, invalid usage, NCCL version 2.22.3: "
+            "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1b000");
 }
 
 }  // namespace

@@ -120,6 +120,24 @@ TEST_F(Launcher, TellsTheCauseFromItsConsequences) {
   EXPECT_THAT(err_, HasSubstr("rank 1 exited with status 1; its last line was: out of memory\n"));
 }
 
+// With NCCL a rank that loses another is aborted by a watchdog thread, with a stack trace.
+TEST_F(Launcher, TellsAWatchdogsAbortFromTheCause) {
+  const std::string watchdog =
+      "trap '' TERM\n"
+      "printf '  what():  [Rank 0] NCCL error: remote process exited\\nLast error:\\n"
+      "socketProgress: Connection closed by remote peer node1<47001>\\n"
+      "Exception raised from check at NCCL.cpp:1 (most recent call first):\\n"
+      "frame #0: c10::Error + 0x9 (0x7f in libc10.so)\\nframe #1: clone + 0x4\\n\\n' >&2\n"
+      "kill -ABRT $$\n";
+  EXPECT_EQ(
+      run("if [ $RANK = 2 ]; then sleep 0.2; echo out of memory >&2; exit 1; fi\n" + watchdog), 1);
+  EXPECT_THAT(err_, HasSubstr("rank 2 exited with status 1; its last line was: out of memory\n"));
+
+  EXPECT_EQ(run("[ $RANK = 1 ] || exec sleep 100\n" + watchdog), 1);
+  EXPECT_THAT(err_, HasSubstr("its last line was: socketProgress: Connection closed by remote peer "
+                              "node1<47001>; still running: ranks 0 and 2\n"));
+}
+
 TEST_F(Launcher, NamesTheRankThatHangs) {
   EXPECT_EQ(run("[ $RANK = 1 ] && exec sleep 100\n"
                 "echo the others did not come within 9 s '(DISTRIBUTED.TIMEOUT)' >&2; exit 1"),

@@ -9,6 +9,7 @@
 #include <torch/torch.h>
 #include <nlohmann/json.hpp>
 
+#include "ssdq/layers/autocast.h"
 #include "ssdq/quantization/build.h"
 #include "ssdq/utils/error.h"
 
@@ -215,6 +216,18 @@ TEST_P(GoldenQuantizer, Bf16IsTheFloatResultRounded) {
   }
   const double scale = largest(flat(wide.grad()));
   EXPECT_TRUE(torch::allclose(narrow.grad().to(torch::kFloat), wide.grad(), 0.01, 0.01 * scale));
+}
+
+TEST_P(GoldenQuantizer, AutocastDoesNotReachIt) {
+  GoldenRun run(golden_case());
+  const size_t last = run.batches() - 1;
+  const torch::Tensor x = run.input(last);
+  run.lead_up();
+  run.forward(last, x);
+  run.quantizer().eval();
+  const torch::Tensor y = run.forward(last, x);
+  const Bf16Autocast autocast(torch::kCPU, /*enabled=*/true);
+  EXPECT_TRUE(torch::equal(run.forward(last, x), y));
 }
 
 TEST_P(GoldenQuantizer, EvaluationRepeatsItselfAndMovesNothing) {
