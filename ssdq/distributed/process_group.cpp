@@ -1,8 +1,10 @@
 #include "ssdq/distributed/process_group.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
@@ -18,6 +20,7 @@ namespace {
 // Over Gloo and MPI, sums of so few ranks and bytes are gathered and added on each rank.
 constexpr int kGatherUpTo = 4;
 constexpr size_t kSmallBytes = 65536;
+constexpr std::chrono::milliseconds kAwake{3};  // while waiting for one of them
 
 // Who is in the group, to say what went wrong in it.
 struct Members {
@@ -57,16 +60,31 @@ class Finished : public PendingCall {
 
 class PendingWork : public PendingCall {
  public:
-  PendingWork(MembersPtr members, c10::intrusive_ptr<c10d::Work> work)
-      : members_(std::move(members)), work_(std::move(work)) {}
+  // `soon`: it takes less time than a sleeping core needs to wake.
+  PendingWork(MembersPtr members, c10::intrusive_ptr<c10d::Work> work, bool soon = false)
+      : members_(std::move(members)), work_(std::move(work)), soon_(soon) {}
 
   void wait() override {
-    members_->guard("all_reduce", [&] { work_->wait(); });
+    members_->guard("all_reduce", [&] {
+      if (soon_) {
+        stay_awake();
+      }
+      work_->wait();
+    });
   }
 
  private:
+  // Lets other threads run, Gloo's first of all, but keeps the core from idling.
+  void stay_awake() const {
+    const auto end = std::chrono::steady_clock::now() + kAwake;
+    while (!work_->isCompleted() && std::chrono::steady_clock::now() < end) {
+      std::this_thread::yield();
+    }
+  }
+
   const MembersPtr members_;
   const c10::intrusive_ptr<c10d::Work> work_;
+  const bool soon_;
 };
 
 // Sums `parts` in the order of ranks when they are there, bfloat16 in float32. One part: it is the
@@ -222,7 +240,8 @@ class C10dGroup : public ProcessGroup {
       bytes.push_back(as_bytes(parts.back()));
     }
     auto call = members_->guard("all_reduce", [&] {
-      return std::make_unique<PendingWork>(members_, start_gather(as_bytes(tensor), bytes));
+      return std::make_unique<PendingWork>(members_, start_gather(as_bytes(tensor), bytes),
+                                           tensor.nbytes() <= kSmallBytes);
     });
     return std::make_unique<PendingSum>(tensor, std::move(parts), std::move(call));
   }
