@@ -107,7 +107,7 @@ c10::intrusive_ptr<Backend> make_mpi(const World& world) {
 }  // namespace
 
 std::string choose_backend(const std::string& configured, torch::Device device) {
-  const std::string name = configured != "auto"           ? configured
+  std::string name = configured != "auto"           ? configured
                            : device.is_cuda() && kHasNccl ? "nccl"
                                                           : "gloo";
   if (device.is_cuda() && configured == "auto" && !kHasNccl) {

@@ -105,7 +105,7 @@ class Attempt {
       all.push_back(fmt::format("OMP_NUM_THREADS={}", std::max(1, cores / options_.processes)));
     }
     if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {  // else c10d logs stack traces of lost ranks
-      all.push_back("TORCH_CPP_LOG_LEVEL=ERROR");
+      all.emplace_back("TORCH_CPP_LOG_LEVEL=ERROR");
     }
     return all;
   }

@@ -153,6 +153,25 @@ TEST(ProcessGroup, WorksBetweenMachines) {
   EXPECT_THAT(run_ranks(2, body, options), Each(IsEmpty()));
 }
 
+TEST(NcclGroup, OfOneRankMakesTheCalls_CUDA) {
+  if (!torch::cuda::is_available()) {
+    GTEST_SKIP() << "no CUDA device";
+  }
+  DistributedConfig config;
+  config.backend = "nccl";
+  const auto group = connect(World(), config, torch::kCUDA);
+  for (const auto type : {torch::kFloat32, torch::kFloat64, torch::kBFloat16, torch::kInt64}) {
+    const auto tensor = torch::arange(35).to(torch::kCUDA, type);
+    const auto expected = tensor.clone();
+    group->all_reduce(tensor)->wait();
+    EXPECT_TRUE(tensor.equal(expected)) << type;
+    group->broadcast(tensor, 0);
+    EXPECT_TRUE(tensor.equal(expected)) << type;
+  }
+  group->barrier();
+  EXPECT_THAT(group->all_gather("three"), testing::ElementsAre("three"));
+}
+
 TEST(ProcessGroup, OfOneRankNeedsNoNetwork) {
   const auto group = connect(World(), DistributedConfig(), torch::kCPU);
   auto tensor = torch::arange(3);

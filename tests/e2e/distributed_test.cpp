@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 
 #include "distributed_run.h"
 #include "ssdq/distributed/sockets.h"
@@ -212,6 +213,44 @@ TEST_F(TrainingOnRanks, StartsFromVariablesAsTorchrunSetsThem) {
     EXPECT_EQ(wait_for(rank), 0) << content("log0") << content("log1");
   }
   EXPECT_TRUE(same_bits(final_weights("launched"), final_weights("by_hand")));
+}
+
+class TrainingOnAGpu : public DistributedRun {
+ protected:
+  void SetUp() override {
+    if (!torch::cuda::is_available()) {
+      GTEST_SKIP() << "no CUDA device";
+    }
+    DistributedRun::SetUp();
+  }
+
+  const Strings steps_{"SOLVER.MAX_ITER", "3", "DATASETS.TEST", "[]"};
+};
+
+TEST_F(TrainingOnAGpu, TakesTheStepsOfTheCpu_CUDA) {
+  constexpr double kOtherOrderOfSums = 1e-3;
+  train("cpu", 0, steps_ + Strings{"MODEL.DEVICE", "cpu"});
+  train("gpu", 0, steps_ + Strings{"MODEL.DEVICE", "cuda"});
+  EXPECT_LE(largest_difference(final_weights("cpu"), final_weights("gpu")).relative,
+            kOtherOrderOfSums);
+}
+
+TEST_F(TrainingOnAGpu, TakesTheSameStepsThroughNccl_CUDA) {
+  constexpr double kOtherOrderOfSums = 1e-3;
+  train("alone", 0, steps_ + Strings{"MODEL.DEVICE", "cuda"});
+  train("group", 0, steps_ + Strings{"MODEL.DEVICE", "cuda", "DISTRIBUTED.BACKEND", "nccl"});
+  EXPECT_LE(largest_difference(final_weights("alone"), final_weights("group")).relative,
+            kOtherOrderOfSums);
+}
+
+TEST_F(TrainingOnAGpu, QuantizesInBfloat16EvaluatesAndGoesOn_CUDA) {
+  const Strings keys{"MODEL.DEVICE",       "cuda",    "SOLVER.BF16",        "true",
+                     "QUANTIZATION.TYPE",  "uniform", "QUANTIZATION.WBITS", "8",
+                     "QUANTIZATION.ABITS", "8",       "SOLVER.EMA",         "0.9"};
+  const auto first = train("run", 0, keys + Strings{"SOLVER.MAX_ITER", "4"});
+  EXPECT_THAT(first.output, HasSubstr("| mAP"));
+  const auto more = train("run", 0, Strings{"--resume"} + keys + Strings{"SOLVER.MAX_ITER", "6"});
+  EXPECT_THAT(more.output, HasSubstr("iter 6/6"));
 }
 
 }  // namespace

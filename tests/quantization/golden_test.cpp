@@ -218,6 +218,24 @@ TEST_P(GoldenQuantizer, Bf16IsTheFloatResultRounded) {
   EXPECT_TRUE(torch::allclose(narrow.grad().to(torch::kFloat), wide.grad(), 0.01, 0.01 * scale));
 }
 
+TEST_P(GoldenQuantizer, EqualsTheCpu_CUDA) {
+  if (!torch::cuda::is_available()) {
+    GTEST_SKIP() << "no CUDA device";
+  }
+  GoldenRun here(golden_case()), there(golden_case());
+  const size_t last = here.batches() - 1;
+  here.lead_up();
+  there.lead_up();
+  there.quantizer().to(torch::kCUDA);
+  const torch::Tensor x = here.input(last).set_requires_grad(true);
+  const torch::Tensor moved = here.input(last).cuda().set_requires_grad(true);
+  const torch::Tensor y = here.forward(last, x), z = there.forward(last, moved);
+  expect_close(z.cpu(), flat(y), "y");
+  y.backward(here.upstream());
+  z.backward(here.upstream().cuda());
+  expect_close(moved.grad().cpu(), flat(x.grad()), "gradient of x");
+}
+
 TEST_P(GoldenQuantizer, AutocastDoesNotReachIt) {
   GoldenRun run(golden_case());
   const size_t last = run.batches() - 1;
