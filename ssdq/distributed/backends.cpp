@@ -108,8 +108,8 @@ c10::intrusive_ptr<Backend> make_mpi(const World& world) {
 
 std::string choose_backend(const std::string& configured, torch::Device device) {
   std::string name = configured != "auto"           ? configured
-                           : device.is_cuda() && kHasNccl ? "nccl"
-                                                          : "gloo";
+                     : device.is_cuda() && kHasNccl ? "nccl"
+                                                    : "gloo";
   if (device.is_cuda() && configured == "auto" && !kHasNccl) {
     log_warning("GPUs talk over Gloo, which is slow: SSDQ was built without NCCL's nccl.h");
   }
