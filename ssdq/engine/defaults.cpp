@@ -287,8 +287,9 @@ int64_t resume_training(TrainingRun& run, const Experiment& experiment) {
   log_info("resuming {} after {} iterations{}", *path, checkpoint.iteration,
            start == checkpoint.iteration
                ? ""
-               : fmt::format(" of {} ranks, which are {} of {}", before.solver.reference_world_size,
-                             start, experiment.config.solver.reference_world_size));
+               : fmt::format(", which count as {} (SOLVER.REFERENCE_WORLD_SIZE was {} and is {})",
+                             start, before.solver.reference_world_size,
+                             experiment.config.solver.reference_world_size));
   return start;
 }
 

@@ -157,7 +157,7 @@ TEST_F(TrainingOnRanks, GoesOnWithOtherRanksWhereTheScheduleWouldBe) {
   train("run", 0, keys + widths);
   fs::remove(final_weights("run"));
   const auto two = train("run", 2, Strings{"--resume"} + keys + widths);
-  EXPECT_THAT(two.output, HasSubstr("after 4 iterations of 1 ranks, which are 2 of 2"));
+  EXPECT_THAT(two.output, HasSubstr("after 4 iterations, which count as 2"));
   EXPECT_THAT(two.output, HasSubstr("iter 4/4"));
   EXPECT_THAT(two.output, Not(HasSubstr("change their width")));
   EXPECT_EQ(lines_with(content("run/metrics.jsonl"), "{").size(), 4U);
