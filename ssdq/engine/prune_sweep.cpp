@@ -70,7 +70,7 @@ SweepReport run_prune_sweep(const LoadedConfig& loaded, const PruneJob& job,
       row.compensated = main_metric(plan.whole, pruned.compensated).second;
     }
     row.compact = main_metric(pruned.experiment, pruned.compact).second;
-    report.rows.push_back(std::move(row));
+    report.rows.push_back(row);
   }
   const cv::Mat picture = sweep_chart(report);
   make_directories(folder.string());

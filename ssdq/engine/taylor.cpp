@@ -63,7 +63,7 @@ class EvaluationWithGradients {
 torch::Tensor loss_of(Detector& detector, const Batch& batch, const Experiment& experiment) {
   const auto loss =
       detection_loss(detector->forward(images_of(batch, experiment)), batch, experiment);
-  const auto total = loss.classification + loss.localization;
+  torch::Tensor total = loss.classification + loss.localization;
   SSDQ_CHECK(std::isfinite(total.item<double>()),
              "importance taylor: the loss is {}, expected a number; images of the batch: {}",
              total.item<double>(), fmt::join(batch.image_ids, ", "));

@@ -45,8 +45,8 @@ BatchStatistics statistics_of(const torch::Tensor& wide, StatisticsReducer& redu
              "C, H, W] with at least one image on each rank",
              wide.dim(), wide.numel());
   const auto [variance, mean] = torch::var_mean(wide, {0, 2, 3}, /*unbiased=*/false);
-  const auto count = static_cast<double>(wide.numel() / wide.size(1));
-  return gathered(mean, variance, count, reducer);
+  const int64_t count = wide.numel() / wide.size(1);
+  return gathered(mean, variance, static_cast<double>(count), reducer);
 }
 
 // Sums over ranks of two tensors [C].

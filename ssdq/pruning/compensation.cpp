@@ -17,7 +17,7 @@ namespace {
 class Propagation {
  public:
   Propagation(GraphModuleImpl& network, const ChannelUnits& units, const KeptUnits& kept)
-      : graph_(network.graph()), units_(units), shapes_(infer_shapes(graph_)) {
+      : graph_(network.graph()), shapes_(infer_shapes(graph_)) {
     for (const auto& [name, block] : network.convolutions()) {
       blocks_.emplace(name, block);
     }
@@ -165,7 +165,6 @@ class Propagation {
   }
 
   const Graph& graph_;
-  const ChannelUnits& units_;
   std::vector<Shape> shapes_;
   std::map<std::string, ConvBlock> blocks_;
   std::map<std::string, torch::Tensor*> tensors_;
